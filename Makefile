@@ -1,0 +1,37 @@
+# Seodang's commands. `make demo` and `make test` install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+export SEODANG_VAR ?= $(CURDIR)/var
+
+.PHONY: demo stop run test check fix bench
+
+$(STAMP): requirements.txt requirements-dev.txt client/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages"
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt -r requirements-dev.txt -e ./client
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python deploy/demo.py $(if $(DETACH),--detach)
+
+stop:
+	@$(BIN)/python deploy/demo.py --stop
+
+run: $(STAMP)
+	@$(BIN)/python deploy/demo.py --no-class
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	PYTHONPATH=platform $(BIN)/lint-imports
+
+fix: $(STAMP)
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+test: $(STAMP)
+	@$(BIN)/python deploy/host.py --tests
+	$(BIN)/python platform/hub/database.py start
+	$(BIN)/pytest tests

@@ -1,0 +1,84 @@
+"""What the machine itself must have: Docker Engine, debootstrap, for the tests Chromium. Installs it where it may.
+
+Each thing is skipped when it is there. What cannot be done is said in one sentence with the command that mends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class HostError(Exception):
+    """Something is missing that only the machine's owner can add."""
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def install(commands: dict[str, str]) -> None:
+    """Install the Debian packages (command → package) whose command is missing. Raises HostError."""
+    missing = sorted({package for command, package in commands.items() if not shutil.which(command)})
+    if not missing:
+        return
+    words = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+    if os.geteuid() != 0:
+        raise HostError(f"Missing: {', '.join(missing)}. Run: sudo {words}")
+    say(f"Installing {', '.join(missing)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+    subprocess.run(words.split(), check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+def docker_answers() -> bool:
+    import docker
+
+    try:
+        client = docker.DockerClient(base_url=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), timeout=5)
+        return bool(client.ping())
+    except Exception:  # any failure means: it does not answer
+        return False
+
+
+def ensure_docker() -> None:
+    """A Docker Engine that answers: started here if no init system does. Raises HostError."""
+    if docker_answers():
+        return
+    if os.geteuid() != 0:
+        raise HostError("Docker does not answer. Run: sudo apt-get install docker.io && sudo usermod -aG docker $USER")
+    install({"dockerd": "docker.io", "iptables": "iptables"})
+    if not docker_answers():
+        say("Starting dockerd")
+        log = Path("/var/log/seodang-dockerd.log").open("ab")
+        process = subprocess.Popen(["dockerd"], stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 60
+        while not docker_answers():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise HostError("dockerd does not start. Look at: tail /var/log/seodang-dockerd.log")
+            time.sleep(0.2)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tests", action="store_true", help="also what the tests need")
+    options = parser.parse_args()
+    try:
+        ensure_docker()
+        tools = {"debootstrap": "debootstrap", "mkfs.ext4": "e2fsprogs"}
+        if options.tests:
+            tools["chromium"] = "chromium"
+        install(tools)
+    except HostError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
