@@ -1,0 +1,142 @@
+"""Unpacking what people upload. Refuses absolute paths, ``..``, links, devices, duplicate names and bombs. Pure."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+
+class ArchiveError(Exception):
+    """The archive is refused; the message is for the person who made it."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    files: int = 5_000
+    total_bytes: int = 500 << 20
+    file_bytes: int = 500 << 20
+
+
+def safe_name(name: str) -> PurePosixPath:
+    """The name as a relative path. Raises ArchiveError."""
+    if "\\" in name or "\0" in name or any(ord(letter) < 32 for letter in name):
+        raise ArchiveError(f"The name {name!r} has a backslash or a control character. Rename it.")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or len(name) > 400 or not path.parts:
+        raise ArchiveError(f"The name {name!r} leaves the folder or is too long. Use plain relative names.")
+    return path
+
+
+def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tuple[str, int]]:
+    """Unpack a zip into the new folder ``target``; the (name, bytes) of its files. Raises ArchiveError."""
+    limit = bounds or Bounds()
+    try:
+        with zipfile.ZipFile(archive) as bundle:
+            entries = [entry for entry in bundle.infolist() if not entry.is_dir()]
+            _check(entries, limit)
+            written: list[tuple[str, int]] = []
+            room = limit.total_bytes
+            for entry in entries:
+                path = target / safe_name(entry.filename)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with bundle.open(entry) as source:
+                    size = _copy_bounded(source, path, min(room, limit.file_bytes), entry.filename)
+                room -= size
+                written.append((entry.filename, size))
+            return sorted(written)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"This is not a readable zip ({error}). Zip the folder again.") from error
+
+
+def _check(entries: Iterable[zipfile.ZipInfo], limit: Bounds) -> None:
+    seen: set[str] = set()
+    total = 0
+    for entry in entries:
+        name = str(safe_name(entry.filename))
+        mode = entry.external_attr >> 16
+        if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
+            raise ArchiveError(f"{name} is a link or a device. Put the file itself in.")
+        if "�" in name:
+            raise ArchiveError("A file name is not UTF-8. Rename it.")
+        if name in seen:
+            raise ArchiveError(f"{name} is in the archive twice.")
+        seen.add(name)
+        total += entry.file_size
+    if len(seen) > limit.files:
+        raise ArchiveError(f"{len(seen):,} files are more than {limit.files:,}. List what is not code in .nsmlignore.")
+    if total > limit.total_bytes:
+        raise ArchiveError(f"{total:,} bytes unpacked are more than {limit.total_bytes:,}. List data in .nsmlignore.")
+
+
+def _copy_bounded(source: IO[bytes], path: Path, room: int, name: str) -> int:
+    size = 0
+    with path.open("xb") as sink:
+        while block := source.read(1 << 20):
+            size += len(block)
+            if size > room:  # a header that lied about its size
+                raise ArchiveError(f"{name} unpacks to more than allowed.")
+            sink.write(block)
+    return size
+
+
+def pack(folder: Path) -> io.BytesIO:
+    """A deterministic tar of a folder's regular files: same content, same bytes, same hash."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(folder.rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            info = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            info.size, info.mode = path.stat().st_size, 0o644
+            with path.open("rb") as source:
+                tar.addfile(info, source)
+    buffer.seek(0)
+    return buffer
+
+
+def pack_open(directory: int, bounds: Bounds, sink: IO[bytes], only: str = "") -> list[tuple[str, int]]:
+    """Tar the regular files under an open directory that hostile code wrote; links and devices are left out.
+
+    ``only`` names the one entry of the directory to pack. Every step is by descriptor and without following links,
+    so nothing outside can be named.
+    """
+    found: list[tuple[str, int]] = []
+    total = 0
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        stack: list[tuple[str, int]] = [("", os.dup(directory))]
+        while stack:
+            prefix, folder = stack.pop()
+            try:
+                for name in [only] if only and not prefix else sorted(os.listdir(folder)):
+                    try:
+                        child = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+                    except OSError:
+                        continue  # a link, or not readable
+                    info = os.fstat(child)
+                    relative = f"{prefix}{name}"
+                    if stat.S_ISDIR(info.st_mode) and relative.count("/") < 12:
+                        stack.append((f"{relative}/", child))
+                        continue
+                    with os.fdopen(child, "rb") as source:
+                        if not stat.S_ISREG(info.st_mode):
+                            continue
+                        total += info.st_size
+                        if len(found) >= bounds.files or total > bounds.total_bytes or info.st_size > bounds.file_bytes:
+                            raise ArchiveError("more files or bytes than the output limit")
+                        try:
+                            entry = tarfile.TarInfo(str(safe_name(relative)))
+                        except ArchiveError:
+                            continue
+                        entry.size, entry.mode = info.st_size, 0o644
+                        tar.addfile(entry, source)
+                        found.append((relative, info.st_size))
+            finally:
+                os.close(folder)
+    return sorted(found)

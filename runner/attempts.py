@@ -1,0 +1,195 @@
+"""The folders of one attempt on the node: made before the container, read and removed after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from runner import archives, blobs, hostile
+from runner.models import Attempt
+from runner.spec import CONTAINER_UID, JobSpec, Limits
+
+IO_BYTES = 16 << 20
+CHECKPOINTS_MAX = 200
+OUTPUTS_MAX = 500
+FILE_BYTES_MAX = 64 << 20  # one collected predictions or scores file
+
+
+@dataclass(frozen=True)
+class Folders:
+    root: Path
+
+    @property
+    def out(self) -> Path:
+        return self.root / "out"
+
+    @property
+    def io(self) -> Path:
+        return self.root / "io"
+
+
+def folders(attempt: Attempt) -> Folders:
+    return Folders(Path(settings.ATTEMPTS) / str(attempt.id))
+
+
+def socket_folder(attempt: Attempt) -> Path:
+    """Short on purpose: a Unix socket's path may have 107 bytes."""
+    return Path(settings.SOCKETS) / attempt.id.hex[:12]
+
+
+def make(attempt: Attempt, limits: Limits) -> Folders:
+    """Make the folders; twice is once. As root ``out`` and ``io`` are file systems of their own, with a size."""
+    place = folders(attempt)
+    for folder in (place.out, place.io):
+        folder.mkdir(parents=True, exist_ok=True)
+    socket_folder(attempt).mkdir(parents=True, exist_ok=True, mode=0o711)
+    if os.geteuid() == 0:
+        _mount(["-t", "tmpfs", "-o", f"size={IO_BYTES},mode=0700,nosuid,nodev,noexec", "tmpfs"], place.io)
+        if not os.path.ismount(place.out):
+            image = place.root / "out.img"
+            with image.open("wb") as handle:
+                handle.truncate(limits.output_bytes_max + (8 << 20))  # 8 MiB for the file system's own tables
+            subprocess.run(
+                ["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", str(image)], check=True, capture_output=True
+            )
+            _mount(["-o", "loop,nosuid,nodev", str(image)], place.out)
+        for folder in (place.out, place.io):
+            os.chown(folder, CONTAINER_UID, CONTAINER_UID)
+    else:
+        for folder in (place.out, place.io):
+            folder.chmod(0o777)
+    return place
+
+
+def _mount(arguments: list[str], target: Path) -> None:
+    if not os.path.ismount(target):
+        subprocess.run(["mount", *arguments, str(target)], check=True, capture_output=True)
+
+
+def remove(attempt: Attempt) -> None:
+    """Unmount and delete; nothing happens when it is gone already."""
+    place = folders(attempt)
+    for folder in (place.out, place.io):
+        if os.path.ismount(folder):
+            subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
+    shutil.rmtree(place.root, ignore_errors=True)
+    shutil.rmtree(socket_folder(attempt), ignore_errors=True)
+
+
+def status(attempt: Attempt) -> dict[str, Any]:
+    """The launcher's word on how it ended; {} where there is none."""
+    return _json(attempt, "status.json")
+
+
+def log_state(attempt: Attempt) -> dict[str, Any]:
+    return _json(attempt, "log.json")
+
+
+def _json(attempt: Attempt, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(hostile.read(folders(attempt).io, name, 10_000) or b"{}")
+    except (hostile.HostileFile, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def log_part(attempt: Attempt, name: str) -> bytes:
+    """log.head or log.tail as they are now."""
+    try:
+        return hostile.read(folders(attempt).io, name, IO_BYTES)
+    except hostile.HostileFile:
+        return b""
+
+
+def collect(attempt: Attempt, spec: JobSpec) -> dict[str, Any]:
+    """Everything that comes back, as blobs. Called when the container is gone, so nobody writes any more."""
+    found: dict[str, Any] = {"files": {}, "checkpoints": [], "outputs": [], "problems": [], "overflowed": False}
+    state = log_state(attempt)
+    head, tail = log_part(attempt, "log.head"), log_part(attempt, "log.tail")
+    found["log"] = {
+        "head": blobs.put_bytes(head),
+        "tail": blobs.put_bytes(tail),
+        "head_bytes": len(head),
+        "tail_start": _count(state.get("tail_start"), len(head)),
+        "total": max(_count(state.get("total"), len(head)), len(head)),
+    }
+    try:
+        out = hostile.open_folder(folders(attempt).out)
+    except OSError:
+        return found
+    try:
+        for name in spec.collect_files:
+            _collect_file(out, name, found)
+        if spec.collect_checkpoints:
+            _collect_checkpoints(out, spec, found)
+        if spec.collect_outputs:
+            _collect_outputs(out, spec, found)
+        space = os.statvfs(out)
+        found["overflowed"] = os.path.ismount(folders(attempt).out) and space.f_bavail * space.f_frsize < 64 << 10
+    finally:
+        os.close(out)
+    return found
+
+
+def _count(value: object, default: int) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 50 else default
+
+
+def _collect_file(out: int, name: str, found: dict[str, Any]) -> None:
+    try:
+        with hostile.open_regular(out, name, FILE_BYTES_MAX) as source:
+            found["files"][name] = blobs.put(source)
+    except FileNotFoundError:
+        found["problems"].append(f"{name} was not written to /out")
+    except hostile.HostileFile as error:
+        found["problems"].append(str(error))
+
+
+def _collect_checkpoints(out: int, spec: JobSpec, found: dict[str, Any]) -> None:
+    try:
+        folder = os.open("checkpoints", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=out)
+    except OSError:
+        return
+    try:
+        names = sorted(os.listdir(folder), key=lambda name: os.lstat(name, dir_fd=folder).st_mtime)
+        for name in names[-CHECKPOINTS_MAX:]:
+            try:
+                archives.safe_name(name)
+                # The archive holds NAME or NAME/…, so that unpacked at /checkpoint it is /checkpoint/NAME.
+                sha, size = _pack_one(folder, name, spec.limits.output_bytes_max)
+            except (archives.ArchiveError, OSError) as error:
+                found["problems"].append(f"checkpoint {name[:80]!r}: {error}")
+                continue
+            found["checkpoints"].append({"name": name[:128], "sha256": sha, "size": size})
+    finally:
+        os.close(folder)
+
+
+def _pack_one(folder: int, name: str, size_max: int) -> tuple[str, int]:
+    bounds = archives.Bounds(total_bytes=size_max, file_bytes=size_max)
+    with tempfile.TemporaryFile() as sink:
+        files = archives.pack_open(folder, bounds, sink, only=name)
+        if not files:
+            raise archives.ArchiveError("is no regular file or folder of them")
+        sink.seek(0)
+        return blobs.put(sink), sum(size for _, size in files)
+
+
+def _collect_outputs(out: int, spec: JobSpec, found: dict[str, Any]) -> None:
+    for name in sorted(os.listdir(out))[:OUTPUTS_MAX]:
+        if name in {"checkpoints", "lost+found"}:
+            continue
+        try:
+            with hostile.open_regular(out, name, spec.limits.output_bytes_max) as source:
+                size = os.fstat(source.fileno()).st_size
+                found["outputs"].append({"path": name[:200], "size": size, "sha256": blobs.put(source)})
+        except (FileNotFoundError, hostile.HostileFile):
+            continue

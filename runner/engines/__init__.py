@@ -1,0 +1,1 @@
+"""Engines run containers. ``runner.worker`` alone may import them."""

@@ -1,0 +1,162 @@
+"""The runner process: one scheduler, a pool of threads for the attempts, one for the outbox, woken by NOTIFY."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+from django.db import close_old_connections, connection
+
+from runner import notify, queue
+from runner.engines.base import EngineUnavailable
+from runner.models import Attempt
+from runner.worker import INSTANCE_LABEL, Worker
+
+log = logging.getLogger("seodang.runner")
+RUNNER_LOCK = 7_316_002  # advisory: a second runner on the same database waits for the first to end
+TICK_SECONDS = 1.0  # the slowest that anything is looked at when no event came
+THREADS = 12
+
+
+class Loop:
+    """Call ``once`` again and again; ``wake`` makes the next call come at once."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.stopping = threading.Event()
+        self.woken = threading.Event()
+        self._outbox_woken = threading.Event()
+        self._busy: set[uuid.UUID] = set()
+        self._guard = threading.Lock()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="attempt")
+        self._again: set[uuid.UUID] = set()
+
+    def wake(self) -> None:
+        self.woken.set()
+        self._outbox_woken.set()
+
+    def once(self) -> None:
+        """Plan, then advance every live attempt that no thread is at work on."""
+        queue.schedule()
+        for attempt in Attempt.objects.exclude(state="ended").select_related("job", "node"):
+            with self._guard:
+                if attempt.id in self._busy:
+                    self._again.add(attempt.id)
+                    continue
+                self._busy.add(attempt.id)
+            self._pool.submit(self._advance, attempt.id)
+
+    def _advance(self, key: uuid.UUID) -> None:
+        ended = False
+        try:
+            attempt = Attempt.objects.select_related("job", "node").get(id=key)
+            before = attempt.state
+            if before != "ended":
+                ended = self.worker.step(attempt)
+        except EngineUnavailable as error:
+            log.warning("action=engine_unavailable attempt=%s error=%s", key, error)
+        except Exception:  # one bad attempt must not stop the others; it is looked at again
+            log.exception("action=step_failed attempt=%s", key)
+        finally:
+            with self._guard:
+                self._busy.discard(key)
+                again = key in self._again
+                self._again.discard(key)
+            close_old_connections()
+            connection.close()
+            if ended or again:
+                self.wake()
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. Containers go on running; the next runner adopts them."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in [("listen", self._listen), ("events", self._watch), ("outbox", self._deliver)]
+        ]
+        guard = self._only_runner()
+        for thread in threads:
+            thread.start()
+        swept = False
+        while not self.stopping.is_set():
+            self.woken.clear()
+            try:
+                if not swept:
+                    self.worker.register()
+                    self.worker.sweep()
+                    swept = True
+                self.once()
+            except EngineUnavailable as error:
+                log.warning("action=engine_unavailable error=%s", error)
+            except Exception:  # the database may be away for a moment
+                log.exception("action=tick_failed")
+                connection.close()
+                if guard.closed or guard.broken:
+                    guard = self._only_runner()
+            self.woken.wait(TICK_SECONDS)
+        self._pool.shutdown(wait=True)
+        guard.close()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.wake()
+
+    def _only_runner(self) -> psycopg.Connection[tuple[object, ...]]:
+        while True:
+            try:
+                held = psycopg.connect(**parameters(), autocommit=True)
+                held.execute("SELECT pg_advisory_lock(%s)", [RUNNER_LOCK])
+                return held
+            except psycopg.Error as error:
+                log.warning("action=database_unavailable error=%s", error)
+                if self.stopping.wait(1):
+                    raise
+
+    def _listen(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                with psycopg.connect(**parameters(), autocommit=True) as listener:
+                    listener.execute(f"LISTEN {notify.JOBS}")
+                    self.wake()  # what was sent while nobody listened
+                    while not self.stopping.is_set():
+                        for _ in listener.notifies(timeout=TICK_SECONDS, stop_after=1):
+                            self.wake()
+            except psycopg.Error as error:
+                log.warning("action=listen_lost error=%s", error)
+                self.stopping.wait(1)
+
+    def _watch(self) -> None:
+        from django.conf import settings
+
+        while not self.stopping.is_set():
+            try:
+                for _name in self.worker.engine.events({INSTANCE_LABEL: settings.INSTANCE}):
+                    self.wake()
+            except Exception as error:  # the engine restarts; ticks go on meanwhile
+                log.warning("action=events_lost error=%s", error)
+            self.stopping.wait(1)
+
+    def _deliver(self) -> None:
+        while not self.stopping.is_set():
+            self._outbox_woken.clear()
+            try:
+                while queue.deliver_one():
+                    pass
+            except Exception:
+                log.exception("action=outbox_loop_failed")
+                connection.close()
+            self._outbox_woken.wait(TICK_SECONDS)
+
+
+def parameters() -> dict[str, str]:
+    """psycopg's words for Django's default database."""
+    chosen = connection.settings_dict
+    return {
+        "dbname": chosen["NAME"], "user": chosen["USER"], "password": chosen["PASSWORD"], "host": chosen["HOST"],
+        "port": chosen["PORT"],
+    }  # fmt: skip

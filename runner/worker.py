@@ -1,0 +1,189 @@
+"""Carries attempts out: makes the container, watches it, collects what it left, and ends the attempt.
+
+Each live attempt is advanced by ``step``, which looks at the database's row and at the engine and does the one next
+thing. Nothing is remembered between steps, so a runner that was killed anywhere goes on where it was: it adopts what
+runs, collects what ended and removes what it once owned.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from django.conf import settings
+from django.utils import timezone
+
+from runner import attempts, blobs, images, notify, queue, states
+from runner.engines.base import Engine, EngineError, EngineUnavailable
+from runner.models import Attempt, Device, Node
+from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, ContainerSpec, JobSpec, Mount, Observation
+
+log = logging.getLogger("seodang.worker")
+INSTANCE_LABEL = "seodang.instance"
+STOP_GRACE_SECONDS = 5
+WALL_SLACK_SECONDS = 20  # the launcher keeps the limit; this is for one that does not
+
+
+class Worker:
+    """One node's hands. Safe to call from several threads, each with an attempt of its own."""
+
+    def __init__(self, engine: Engine, node: str = "local") -> None:
+        self.engine = engine
+        self.node = node
+        self._log_totals: dict[str, int] = {}
+
+    def register(self) -> None:
+        """Write down this node and its devices."""
+        node, _ = Node.objects.update_or_create(name=self.node, defaults={"seen_at": timezone.now()})
+        for device in inventory(self.node):
+            uuid = device.pop("uuid")
+            Device.objects.update_or_create(uuid=uuid, defaults={"node": node, **device})
+
+    def step(self, attempt: Attempt) -> bool:
+        """Advance one attempt; whether it ended."""
+        seen = self.engine.poll(str(attempt.id))
+        stop = attempt.job.stop_requested_at is not None
+        if seen.state in {"absent", "created"}:
+            if attempt.state != "starting":
+                return self._end(attempt, seen, "The container vanished.")
+            if stop:
+                return self._end(attempt, Observation(seen.name, "absent", exit_code=143), "")
+            return self._start(attempt)
+        if seen.state == "running":
+            if attempt.state == "starting":
+                queue.mark_running(attempt)
+            self._tell_log(attempt)
+            if stop or self._overdue(attempt):
+                self.engine.stop(seen.name, STOP_GRACE_SECONDS)
+            return False
+        return self._end(attempt, seen, seen.error)
+
+    def _start(self, attempt: Attempt) -> bool:
+        spec = JobSpec.from_json(attempt.job.spec)
+        try:
+            image = images.ensure_image(spec.environment, lambda line: log.info("action=build line=%r", line))
+            attempts.make(attempt, spec.limits)
+            self.engine.start(container_spec(attempt, spec, image))
+            queue.mark_running(attempt)
+        except EngineUnavailable:
+            raise  # nothing is known; the next step looks again
+        except (EngineError, images.ImageError, OSError) as error:
+            log.exception("action=start_failed attempt=%s", attempt.id)
+            return self._end(attempt, Observation(str(attempt.id), "absent"), f"It could not start: {error}")
+        return False
+
+    def _overdue(self, attempt: Attempt) -> bool:
+        if attempt.started_at is None:
+            return False
+        limit = JobSpec.from_json(attempt.job.spec).limits.wall_seconds_max + WALL_SLACK_SECONDS
+        return (timezone.now() - attempt.started_at).total_seconds() > limit
+
+    def _tell_log(self, attempt: Attempt) -> None:
+        total = attempts.log_state(attempt).get("total")
+        key = str(attempt.id)
+        if isinstance(total, int) and self._log_totals.get(key) != total:
+            self._log_totals[key] = total
+            if run := attempt.job.spec["env"].get("SEODANG_RUN"):
+                notify.send(f"run.{run}", {"type": "run.log", "total": total})
+
+    def _end(self, attempt: Attempt, seen: Observation, error: str) -> bool:
+        """Collect, remove the container, then write the end: the slots are free only when it is gone."""
+        spec = JobSpec.from_json(attempt.job.spec)
+        status = attempts.status(attempt)
+        exit_code = seen.exit_code
+        if seen.state == "exited" and exit_code not in (0, None) and not status and not seen.oom_killed:
+            # The launcher writes its status before it exits; without it the container was killed from outside.
+            exit_code, error = None, error or "The container was killed from outside (its engine restarted)."
+        found = attempts.collect(attempt, spec)
+        if seen.state != "absent":
+            self.engine.remove(seen.name)
+        ending = states.judge(
+            exit_code,
+            seen.oom_killed or status.get("oom_suspected") is True,
+            status,
+            stop_requested=attempt.job.stop_requested_at is not None,
+            overflowed=found.pop("overflowed") and exit_code != 0,
+        )
+        queue.finish(attempt, ending, {**found, "error": error, "image": images.tag(spec.environment)})
+        attempts.remove(attempt)
+        self._log_totals.pop(str(attempt.id), None)
+        return True
+
+    def sweep(self) -> None:
+        """Remove containers of this instance that no live attempt owns."""
+        live = {str(key) for key in Attempt.objects.exclude(state="ended").values_list("id", flat=True)}
+        for seen in self.engine.list({INSTANCE_LABEL: settings.INSTANCE}):
+            if seen.name not in live:
+                log.warning("action=orphan_removed container=%s", seen.name)
+                self.engine.remove(seen.name)
+
+
+def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec:
+    """The attempt's container. Deterministic, so that a start can be repeated."""
+    place = attempts.folders(attempt)
+    mounts = [
+        Mount(str(settings.ROOT / "runner" / "inside"), INSIDE),
+        Mount(str(place.io), IO, read_only=False),
+        Mount(str(place.out), "/out", read_only=False),
+        *(Mount(str(blobs.tree(one.sha256)), one.target) for one in spec.inputs),
+    ]
+    if spec.tracking:
+        mounts.append(Mount(str(attempts.socket_folder(attempt)), GATEWAY))
+    launch = {
+        "command": list(spec.command),
+        "cwd": "/code" if any(one.target == "/code" for one in spec.inputs) else "/tmp",
+        "wall_seconds_max": spec.limits.wall_seconds_max,
+        "head_bytes": spec.limits.log_head_bytes,
+        "tail_bytes": spec.limits.log_tail_bytes,
+        "relay": {"listen_port": MLFLOW_PORT, "socket": f"{GATEWAY}/t.sock"} if spec.tracking else None,
+        "kill_grace_seconds": STOP_GRACE_SECONDS,
+    }
+    gpus = attempt.leases.filter(device__kind="gpu").values_list("device__uuid", flat=True)
+    return ContainerSpec(
+        name=str(attempt.id),
+        image=image,
+        command=("python3", "-I", f"{INSIDE}/launcher.py"),
+        env={**spec.env, "SEODANG_LAUNCH": json.dumps(launch), "SEODANG_TRY": str(attempt.number)},
+        labels={
+            INSTANCE_LABEL: settings.INSTANCE,
+            "seodang.attempt": str(attempt.id),
+            "seodang.fence": str(attempt.fence),
+        },
+        mounts=tuple(mounts),
+        limits=spec.limits,
+        device_uuids=tuple(gpus),
+    )
+
+
+def inventory(node: str) -> list[dict[str, object]]:
+    """This machine's devices: its GPUs by NVML, else CPU slots in their place; and a few express slots."""
+    gpus = _nvml_gpus()
+    slots = settings.CPU_SLOTS
+    return [
+        *gpus,
+        {"uuid": f"{node}-{settings.INSTANCE}-cpu", "kind": "cpu", "name": "CPU", "slots": slots, "index": 1000},
+        {"uuid": f"{node}-{settings.INSTANCE}-express", "kind": "express", "name": "CPU, express", "slots": 2, "index": 1001},
+    ]  # fmt: skip
+
+
+def _nvml_gpus() -> list[dict[str, object]]:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []  # no driver: a node without GPUs
+    found: list[dict[str, object]] = []
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        found.append(
+            {
+                "uuid": pynvml.nvmlDeviceGetUUID(handle),
+                "kind": "gpu",
+                "index": index,
+                "name": pynvml.nvmlDeviceGetName(handle),
+                "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                "slots": 1,
+            }
+        )
+    return found
