@@ -1,0 +1,1 @@
+"""Who did what, when. The lowest room: everyone writes to it, it reads nobody."""

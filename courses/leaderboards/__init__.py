@@ -1,0 +1,1 @@
+"""Ranking and ties, standings, and their rebuild from score events."""

@@ -1,0 +1,1 @@
+"""People, courses, roles, tokens. Every question of who may do what is answered here."""

@@ -1,0 +1,132 @@
+"""Writes of people and courses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.utils import timezone
+
+from courses.audit.models import record
+from courses.errors import NotFound
+from courses.roster import queries
+from courses.roster.models import ApiToken, Course, Membership, Role, User
+
+ROSTER_BYTES_MAX = 1 << 20
+
+
+@dataclass
+class RosterReport:
+    added: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    problems: list[tuple[int, str]] = field(default_factory=list)  # line number, what is wrong
+
+
+@transaction.atomic
+def create_course(actor: Any, slug: str, title: str, term: str = "") -> Course:
+    """A course with its first instructor."""
+    course = Course.objects.create(slug=slug, title=title, term=term)
+    Membership.objects.create(course=course, user=actor, role=Role.INSTRUCTOR)
+    record(actor, "course.create", course, slug)
+    return course
+
+
+@transaction.atomic
+def add_member(actor: Any, course: Course, user: User, role: str) -> Membership:
+    place, _ = Membership.objects.update_or_create(course=course, user=user, defaults={"role": role})
+    record(actor, "member.set", user.username, course.slug, role=role)
+    return place
+
+
+@transaction.atomic
+def join(user: User, code: str) -> Membership:
+    """Join as a student by the course's code. Raises NotFound."""
+    course = Course.objects.filter(join_code=code.strip(), is_open=True).first()
+    if course is None:
+        raise NotFound("join_code", "No open course has this code.", "Check the code with your instructor.")
+    place, made = Membership.objects.get_or_create(course=course, user=user, defaults={"role": Role.STUDENT})
+    if made:
+        record(user, "member.join", user.username, course.slug)
+    return place
+
+
+def create_token(user: Any, name: str) -> str:
+    """A new token, shown once; its hash is kept."""
+    token = f"sdg_{secrets.token_urlsafe(30)}"
+    ApiToken.objects.create(user=user, name=name[:100] or "token", digest=queries.digest(token))
+    record(user, "token.create", name)
+    return token
+
+
+def revoke_token(user: Any, token_id: int) -> None:
+    ApiToken.objects.filter(user=user, id=token_id, revoked_at=None).update(revoked_at=timezone.now())
+    record(user, "token.revoke", token_id)
+
+
+@transaction.atomic
+def import_roster(actor: Any, course: Course, csv_text: str, dry_run: bool) -> RosterReport:
+    """Add people from CSV (``username,name,email,role``; role is student unless said). Each bad line is named;
+    if any is bad, or it is a dry run, nothing changes."""
+    queries.require(Membership.objects.get(course=course, user=actor), "import_roster")
+    report, people = _read_roster(csv_text)
+    existing = set(Membership.objects.filter(course=course).values_list("user__username", flat=True))
+    for person in people:
+        (report.kept if person["username"] in existing else report.added).append(person["username"])
+    if dry_run or report.problems:
+        return report
+    for person in people:
+        first, _, last = person["name"].rpartition(" ")
+        user, made = User.objects.get_or_create(
+            username=person["username"], defaults={"email": person["email"], "first_name": first or last,
+                                                   "last_name": last if first else ""},
+        )  # fmt: skip
+        if made:
+            user.set_unusable_password()
+            user.save()
+        Membership.objects.get_or_create(course=course, user=user, defaults={"role": person["role"]})
+    record(actor, "roster.import", course, course.slug, added=len(report.added))
+    return report
+
+
+def _read_roster(csv_text: str) -> tuple[RosterReport, list[dict[str, str]]]:
+    report, people = RosterReport(), []
+    if len(csv_text) > ROSTER_BYTES_MAX:
+        report.problems.append((1, "The file is larger than 1 MiB."))
+        return report, []
+    seen: dict[str, int] = {}
+    reader = csv.DictReader(io.StringIO(csv_text.lstrip("\ufeff")))
+    if not reader.fieldnames or "username" not in [name.strip().lower() for name in reader.fieldnames]:
+        report.problems.append((1, "The first line must name the columns: username,name,email,role."))
+        return report, []
+    for row in reader:
+        clean = {
+            (key or "").strip().lower(): (value or "").strip()
+            for key, value in row.items()
+            if isinstance(value, str | None)
+        }
+        username, email = clean.get("username", ""), clean.get("email", "")
+        role = clean.get("role", "").lower() or Role.STUDENT.value
+        problem = ""
+        if not username or not all(letter.isalnum() or letter in "@.+-_" for letter in username):
+            problem = f"{username!r} is no username."
+        elif username in seen:
+            problem = f"{username} is already in line {seen[username]}."
+        elif role not in Role.values:
+            problem = f"{role!r} is no role; use one of {', '.join(Role.values)}."
+        elif email:
+            try:
+                validate_email(email)
+            except ValidationError:
+                problem = f"{email!r} is no e-mail address."
+        if problem:
+            report.problems.append((reader.line_num, problem))
+            continue
+        seen[username] = reader.line_num
+        people.append({"username": username, "email": email, "role": role, "name": clean.get("name", "")})
+    return report, people

@@ -1,0 +1,1 @@
+"""Runs, checkpoints, submissions: builds the jobs and reacts to their events."""

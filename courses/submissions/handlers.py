@@ -1,0 +1,234 @@
+"""What happens when a job of ours moves: states of runs, checkpoints, the next job, the score.
+
+Called at least once for each event, in a transaction; each handler changes only what still waits for it.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+from django.utils import timezone
+
+from courses.submissions import jobs, rules, services, signals
+from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
+from runner import blobs, notify, queue
+from runner.models import Job, OutboxEvent
+
+YOURS = "your code; no GPU time or attempt used"
+RUN_SENTENCES = {
+    "succeeded": "Finished.",
+    "failed": "Your command ended with exit code {code}. The log's end says why.",
+    "out_of_memory": "It needed more than the memory limit. Use smaller batches or fewer workers.",
+    "timed_out": "It reached the time limit. What it saved as checkpoints is kept.",
+    "output_limit": "It wrote more than the output limit. Save fewer or smaller files.",
+    "stopped": "Stopped by request. What it saved is kept.",
+    "lost": "The platform lost it {tries} times: our fault. It cost you nothing; push it again.",
+    "preempted": "It made room for others. It cost you nothing.",
+}
+
+
+def on_event(event: OutboxEvent) -> None:
+    """The one entry: find whose job it is."""
+    job = event.job
+    if job.kind in {"preflight", "run"}:
+        column = "preflight_job" if job.kind == "preflight" else "job"
+        run = Run.objects.select_for_update(of=("self",)).filter(**{column: job.id}).first()
+        if run is not None:
+            (_preflight if job.kind == "preflight" else _train)(event.kind, job, run)
+            notify.send(f"run.{run.id}", {"type": "run.changed"})
+            notify.send(f"course.{run.assignment.course_id}", {"type": "queue.changed"})
+    elif event.kind == "job_ended":
+        column = "predict_job" if job.kind == "predict" else "score_job"
+        submission = Submission.objects.select_for_update(of=("self",)).filter(**{column: job.id}).first()
+        if submission is not None:
+            (_predicted if job.kind == "predict" else _scored)(job, submission)
+            notify.send(f"run.{submission.run_id}", {"type": "run.changed"})
+
+
+def _preflight(kind: str, job: Job, run: Run) -> None:
+    if kind != "job_ended" or run.state != RunState.PREFLIGHT:
+        return
+    if job.outcome == "succeeded":
+        services.start_job(run)
+        return
+    run.ended_at = timezone.now()
+    if job.outcome == "stopped":
+        run.state, run.sentence = RunState.STOPPED, "Stopped before it started."
+    elif job.outcome == "lost":
+        run.state, run.sentence = RunState.LOST, f"The check could not run: our fault. {job.detail.get('error', '')}"
+    else:
+        lines = log_tail(job, 2_000).strip() or f"The check ended as {job.outcome}."
+        run.state = RunState.FAILED
+        run.sentence = f"Preflight failed ({YOURS}): {lines}"
+    run.save()
+
+
+def _train(kind: str, job: Job, run: Run) -> None:
+    if not run.is_active:
+        return
+    if kind == "job_starting":
+        if run.state == RunState.QUEUED:
+            run.state = RunState.STARTING
+    elif kind == "job_started":
+        run.state, run.started_at = RunState.RUNNING, run.started_at or timezone.now()
+    elif kind == "job_retrying":
+        run.state = RunState.QUEUED
+        run.sentence = f"Worker lost, retrying ({job.tries + 1} of {job.tries_max}). Our fault; it costs you nothing."
+    elif kind == "job_ended":
+        _train_ended(job, run)
+    run.save()
+
+
+def _train_ended(job: Job, run: Run) -> None:
+    run.state, run.ended_at = RunState(job.outcome), timezone.now()
+    run.exit_code = job.detail.get("exit_code")
+    sentence = RUN_SENTENCES[job.outcome].format(code=run.exit_code, tries=job.tries)
+    run.sentence = " ".join(filter(None, [sentence, job.detail.get("warning", "")]))
+    run.outputs = job.detail.get("outputs", [])
+    for found in job.detail.get("checkpoints", []):
+        Checkpoint.objects.update_or_create(
+            run=run, name=found["name"], defaults={"sha256": found["sha256"], "size": found["size"]}
+        )
+    if run.wants_submit and run.state == RunState.SUCCEEDED:
+        if services.best_checkpoint(run) is None:
+            run.sentence = "Finished, but nothing was saved under /out/checkpoints, so there is nothing to submit."
+            return
+        try:
+            services.submit(run.owner, run, None)
+        except services.Refused as error:
+            run.sentence = f"Finished, not submitted: {error.message} {error.next}"
+
+
+def _predicted(job: Job, submission: Submission) -> None:
+    if submission.state != SubmissionState.PREDICTING:
+        return
+    config = submission.run.version.config
+    name = config.predictions_file
+    if job.outcome != "succeeded":
+        _predict_failed(job, submission)
+        return
+    sha = job.detail.get("files", {}).get(name)
+    if sha is None:
+        problem = "; ".join(job.detail.get("problems", [])) or f"{name} was not written"
+        services.fail_submission(submission, f"Predict failed (your code): {problem}.", staff_detail=log_tail(job))
+        return
+    try:
+        with blobs.open_blob(sha) as source:
+            parsed = rules.parse_predictions(source.read(), config)
+    except rules.BadPredictions as error:
+        services.fail_submission(submission, f"Predict failed (your code): {error}", staff_detail=log_tail(job))
+        return
+    submission.predictions_sha256 = _tree_of_one(name, parsed)
+    score = queue.enqueue(
+        jobs.score(submission),
+        owner_key=job.owner_key,
+        share_path=job.share_path,
+        express=True,
+    )
+    submission.score_job, submission.state = score.id, SubmissionState.SCORING
+    submission.save()
+
+
+def _predict_failed(job: Job, submission: Submission) -> None:
+    if job.outcome == "lost":
+        services.fail_submission(
+            submission, "Predict was lost: our fault. It costs you nothing; submit again.",
+            staff_detail=str(job.detail.get("error", "")), theirs=False,
+        )  # fmt: skip
+        return
+    log = log_tail(job, 20_000)
+    words = {"out_of_memory": "it needed more than the memory limit", "timed_out": "it reached the time limit"}
+    if submission.trial:
+        reason = words.get(job.outcome, "the log shows why")
+        sentence = f"Predict failed on the public sample (your code): {reason}. It cost nothing."
+    else:
+        files = {path for path, _size in code_files(submission.run)}
+        place = (
+            words.get(job.outcome) or rules.where_it_failed(log, files) or f"exit code {job.detail.get('exit_code')}"
+        )
+        again = f"seodang submit -t {submission.run.session} {submission.checkpoint.name}"
+        sentence = (
+            f"Predict failed (your code): {place}; the message is hidden, it may hold test data. "
+            f"Reproduce it free: {again}"
+        )
+    services.fail_submission(submission, sentence, staff_detail=log)
+
+
+def _tree_of_one(name: str, content: bytes) -> str:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(content), 0o644
+        tar.addfile(info, io.BytesIO(content))
+    return blobs.put_bytes(sink.getvalue())
+
+
+def _scored(job: Job, submission: Submission) -> None:
+    if submission.state != SubmissionState.SCORING:
+        return
+    run = submission.run
+    sha = job.detail.get("files", {}).get("scores.json")
+    try:
+        if job.outcome != "succeeded" or sha is None:
+            raise rules.BadScores(f"The scorer ended as {job.outcome}. {'; '.join(job.detail.get('problems', []))}")
+        with blobs.open_blob(sha) as source:
+            scores = rules.parse_scores(source.read(), run.version.config)
+    except rules.BadScores as error:
+        services.fail_submission(
+            submission,
+            "The scorer failed: your instructor's fault, or the format it checks is not met. It costs no attempt; "
+            "the staff see its log.",
+            staff_detail=f"{error}\n{log_tail(job)}",
+            theirs=False,
+        )
+        return
+    submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, timezone.now()
+    submission.sentence = "Tried on the public sample; not on the board." if submission.trial else ""
+    submission.save()
+    if not submission.trial:
+        _record(job, submission)
+
+
+def _record(job: Job, submission: Submission) -> None:
+    run = submission.run
+    version = run.version
+    event, made = ScoreEvent.objects.get_or_create(
+        submission=submission,
+        defaults={
+            "assignment": run.assignment,
+            "team": run.team,
+            "scores": submission.scores,
+            "primary": submission.scores[version.config.primary.name],
+            "provenance": {
+                "code": run.code_sha256,
+                "checkpoint": submission.checkpoint.sha256,
+                "predictions": submission.predictions_sha256,
+                "test": version.dataset.test_sha256,
+                "labels": version.dataset.labels_sha256,
+                "scorer": version.scorer_sha256,
+                "version": version.number,
+                "image": job.detail.get("image", ""),
+            },
+        },
+    )
+    if made:
+        signals.score_recorded.send(sender=ScoreEvent, event=event)
+
+
+def log_tail(job: Job, most: int = 20_000) -> str:
+    """The end of an ended job's log."""
+    stored = job.detail.get("log")
+    if not stored:
+        return ""
+    parts = b""
+    for part in ("head", "tail"):
+        with blobs.open_blob(stored[part]) as source:
+            parts += source.read()
+    return parts[-most:].decode(errors="replace").replace("\0", "")
+
+
+def code_files(run: Run) -> list[tuple[str, int]]:
+    """(path, bytes) of the pushed files."""
+    with blobs.open_blob(run.code_sha256) as source, tarfile.open(fileobj=source, mode="r:") as tar:
+        return [(member.name, member.size) for member in tar.getmembers()]

@@ -1,0 +1,141 @@
+"""What the runner is asked to do for a run and for a submission. Who gets which split is decided here and only here."""
+
+from __future__ import annotations
+
+import shlex
+
+from courses.assignments.models import AssignmentVersion
+from courses.submissions.models import Run, Submission
+from runner.spec import INSIDE, MLFLOW_PORT, JobSpec, Limits, TreeInput
+
+SDK = "/seodang/sdk"
+PREFLIGHT_SECONDS = 60
+PREDICT_SECONDS_MAX = 600
+SCORE_SECONDS_MAX = 300
+
+
+def command_of(run: Run) -> tuple[str, ...]:
+    """The student's command. An entry that is only a file is run by Python. Raises ValueError on bad quotes."""
+    words = shlex.split(run.entry)
+    if len(words) == 1 and words[0].endswith(".py"):
+        words = ["python3", *words]
+    return tuple(words + shlex.split(run.args))
+
+
+def entry_file(entry: str) -> str:
+    """The .py file that the entry names, or ""."""
+    return next((word for word in shlex.split(entry) if word.endswith(".py")), "")
+
+
+def _env(run: Run, data: str = "/data") -> dict[str, str]:
+    config = run.version.config
+    return {
+        "SEODANG": "1",
+        "SEODANG_DATA": data,
+        "SEODANG_OUT": "/out",
+        "SEODANG_SESSION": run.session,
+        "SEODANG_DATASET": config.slug,
+        "SEODANG_GPUS": str(config.gpus),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": SDK,
+        "MPLCONFIGDIR": "/tmp",
+        "OMP_NUM_THREADS": str(max(1, int(config.cpus))),
+    }
+
+
+def _limits(version: AssignmentVersion, seconds: int, output_bytes: int | None = None) -> Limits:
+    config = version.config
+    return Limits(
+        cpus=config.cpus,
+        memory_bytes=config.memory_bytes,
+        wall_seconds_max=seconds,
+        output_bytes_max=config.output_bytes if output_bytes is None else output_bytes,
+    )
+
+
+def preflight(run: Run) -> JobSpec:
+    """A look at the code on a CPU, with no data and before anything is leased that is scarce."""
+    return JobSpec(
+        kind="preflight",
+        command=("python3", f"{INSIDE}/preflight.py", "--entry", entry_file(run.entry)),
+        environment=run.version.config.environment,
+        inputs=(TreeInput(run.code_sha256, "/code"),),
+        env=_env(run),
+        limits=Limits(memory_bytes=1 << 30, wall_seconds_max=PREFLIGHT_SECONDS, output_bytes_max=1 << 20),
+    )
+
+
+def train(run: Run) -> JobSpec:
+    """The run itself: the code, the training split, and a gateway socket."""
+    version = run.version
+    tracking_id = run.id.hex
+    board = f"{run.assignment_id}:{run.team_id}:{run.number}:{run.session}"
+    return JobSpec(
+        kind="run",
+        command=command_of(run),
+        environment=version.config.environment,
+        inputs=(TreeInput(run.code_sha256, "/code"), TreeInput(version.dataset.train_sha256, "/data")),
+        env={
+            **_env(run),
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{MLFLOW_PORT}",
+            "MLFLOW_RUN_ID": tracking_id,
+            "MLFLOW_EXPERIMENT_ID": str(run.assignment_id),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+            "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+            "GIT_PYTHON_REFRESH": "quiet",
+            "SEODANG_RUN": str(run.id),
+            "SEODANG_BOARD": board,
+            "SEODANG_EXPERIMENT": f"{run.assignment.course.slug}/{run.assignment.slug}",
+        },
+        limits=_limits(version, version.config.minutes * 60),
+        gpus=version.config.gpus,
+        tracking=True,
+        collect_checkpoints=True,
+        collect_outputs=True,
+    )
+
+
+def predict(submission: Submission) -> JobSpec:
+    """Student code, the checkpoint and the inputs; never a label, no relay, one file comes back."""
+    run = submission.run
+    config, dataset = run.version.config, run.version.dataset
+    inputs = dataset.sample_inputs_sha256 if submission.trial else dataset.test_sha256
+    checkpoint = f"/checkpoint/{submission.checkpoint.name}"
+    return JobSpec(
+        kind="predict",
+        command=("python3", "predict.py", "--data", "/data", "--checkpoint", checkpoint, "--out",
+                 f"/out/{config.predictions_file}"),
+        environment=config.environment,
+        inputs=(
+            TreeInput(run.code_sha256, "/code"),
+            TreeInput(inputs, "/data"),
+            TreeInput(submission.checkpoint.sha256, "/checkpoint"),
+        ),
+        env={**_env(run), "SEODANG_CHECKPOINT": checkpoint},
+        limits=_limits(run.version, min(PREDICT_SECONDS_MAX, config.minutes * 60), 64 << 20),
+        gpus=config.gpus,
+        collect_files=(config.predictions_file,),
+    )  # fmt: skip
+
+
+def score(submission: Submission) -> JobSpec:
+    """The scorer, the parsed predictions and the labels; no student code."""
+    run = submission.run
+    config, dataset = run.version.config, run.version.dataset
+    labels = dataset.sample_labels_sha256 if submission.trial else dataset.labels_sha256
+    return JobSpec(
+        kind="score",
+        command=("python3", "/scorer/score.py", "--predictions", f"/predictions/{config.predictions_file}", "--labels",
+                 "/labels", "--out", "/out/scores.json"),
+        environment=config.environment,
+        inputs=(
+            TreeInput(run.version.scorer_sha256, "/scorer"),
+            TreeInput(submission.predictions_sha256, "/predictions"),
+            TreeInput(labels, "/labels"),
+        ),
+        env={"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        limits=Limits(memory_bytes=2 << 30, wall_seconds_max=SCORE_SECONDS_MAX, output_bytes_max=1 << 20),
+        collect_files=("scores.json",),
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Parsing what containers gave back. All of it is hostile: bounded, typed, and refused with a sentence. Pure."""
+
+from __future__ import annotations
+
+import builtins
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Collection, Sequence
+
+from courses.assignments.bundle import AssignmentConfig
+
+ROWS_MAX = 5_000_000
+CELL_CHARS_MAX = 2_000
+
+
+class BadPredictions(Exception):
+    """The student's file is not in the declared format."""
+
+
+class BadScores(Exception):
+    """The scorer's file is not usable: the instructor's fault."""
+
+
+def parse_predictions(content: bytes, config: AssignmentConfig) -> bytes:
+    """The predictions, parsed and written anew in the declared format. Raises BadPredictions."""
+    if config.predictions_format == "npy":
+        return _npy(content, config.rows)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise BadPredictions(f"{config.predictions_file} is not UTF-8 text.") from None
+    rows = _csv_rows(text, config) if config.predictions_format == "csv" else _jsonl_rows(text, config)
+    if config.rows is not None and len(rows) != config.rows:
+        raise BadPredictions(f"{config.predictions_file} has {len(rows):,} rows; {config.rows:,} are needed.")
+    return _write(rows, config)
+
+
+def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        header = next(reader, [])
+        if tuple(cell.strip() for cell in header) != config.columns:
+            raise BadPredictions(f"The first line must be {','.join(config.columns)}.")
+        rows: list[Sequence[str]] = []
+        most = config.rows or ROWS_MAX
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(config.columns):
+                raise BadPredictions(f"Line {reader.line_num} has {len(row)} cells; {len(config.columns)} are needed.")
+            if any(len(cell) > CELL_CHARS_MAX for cell in row):
+                raise BadPredictions(f"Line {reader.line_num} has a cell of over {CELL_CHARS_MAX:,} characters.")
+            if len(rows) >= most:
+                raise BadPredictions(f"{config.predictions_file} has more than {most:,} rows.")
+            rows.append(row)
+    except csv.Error as error:
+        raise BadPredictions(f"Line {reader.line_num} is not CSV: {error}.") from None
+    return rows
+
+
+def _jsonl_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            raise BadPredictions(f"Line {number} is not JSON.") from None
+        if not isinstance(value, dict) or set(value) != set(config.columns):
+            raise BadPredictions(f"Line {number} must have the keys {', '.join(config.columns)}.")
+        rows.append([json.dumps(value[column]) for column in config.columns])
+    return rows
+
+
+def _write(rows: list[Sequence[str]], config: AssignmentConfig) -> bytes:
+    sink = io.StringIO(newline="")
+    if config.predictions_format == "csv":
+        writer = csv.writer(sink, lineterminator="\n")
+        writer.writerow(config.columns)
+        writer.writerows(rows)
+    else:
+        for row in rows:
+            sink.write(
+                json.dumps({key: json.loads(cell) for key, cell in zip(config.columns, row, strict=True)}) + "\n"
+            )
+    return sink.getvalue().encode()
+
+
+def _npy(content: bytes, rows: int | None) -> bytes:
+    import numpy as np
+
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BadPredictions(f"It is not a plain .npy array: {error}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
+        raise BadPredictions("It is not an array of numbers.")
+    if rows is not None and (array.ndim == 0 or len(array) != rows):
+        raise BadPredictions(f"It has the shape {array.shape}; {rows:,} rows are needed.")
+    sink = io.BytesIO()
+    np.save(sink, array)
+    return sink.getvalue()
+
+
+def parse_scores(content: bytes, config: AssignmentConfig) -> dict[str, float]:
+    """Every declared metric, finite, and nothing else. Raises BadScores."""
+    if len(content) > 100_000:
+        raise BadScores("scores.json is larger than 100 kB.")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise BadScores("scores.json is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadScores("scores.json is not an object.")
+    names = {metric.name for metric in config.metrics}
+    if set(value) != names:
+        raise BadScores(f"scores.json must have exactly the keys {', '.join(sorted(names))}.")
+    for key, number in value.items():
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise BadScores(f"{key} is {str(number)[:40]!r}, not a finite number.")
+    return {key: float(number) for key, number in value.items()}
+
+
+FRAME = re.compile(r'^\s*File "/code/(?P<file>[\w./-]{1,200})", line (?P<line>\d{1,6})', re.MULTILINE)
+RAISED = re.compile(r"^(?P<type>[A-Za-z_][\w.]{0,80}(?:Error|Exception|Interrupt|Exit|Warning))\b", re.MULTILINE)
+STANDARD_ERRORS = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+)
+
+
+def where_it_failed(log_tail: str, own_files: Collection[str]) -> str:
+    """``infer.py:31 KeyError`` of a traceback: the type if it is a standard one, and the line of their own file.
+
+    The message is left out since it may hold test data. So might a made-up type, file or line number in a forged
+    traceback: types are the standard ones, files are ``own_files``, and the line is the last channel, of 20 bits.
+    """
+    frames = [frame for frame in FRAME.finditer(log_tail) if frame["file"] in own_files]
+    raised = list(RAISED.finditer(log_tail))
+    kind = raised[-1]["type"] if raised else ""
+    place = f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else ""
+    return " ".join(part for part in (place, kind if kind in STANDARD_ERRORS else "an error" if kind else "") if part)

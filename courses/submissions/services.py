@@ -1,0 +1,265 @@
+"""Push, stop, fork, submit: each is one transaction of rows, audit, job and event."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from courses.assignments.models import Assignment
+from courses.audit.models import record
+from courses.errors import Forbidden, Invalid, NotFound, Refused
+from courses.roster.models import Membership
+from courses.roster.queries import membership, require
+from courses.roster.rules import allowed
+from courses.submissions import jobs
+from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
+from courses.teams import queries as team_queries
+from courses.teams.models import Team
+from courses.teams.services import team_for
+from runner import archives, blobs, notify, queue
+
+CODE_BOUNDS = archives.Bounds(files=2_000, total_bytes=100 << 20, file_bytes=50 << 20)
+
+
+def start_run(
+    actor: Any, assignment: Assignment, archive: Path, *, entry: str = "", args: str = "", memo: str = "",
+    submit: bool = False, idempotency_key: str = "",
+) -> Run:  # fmt: skip
+    """Take a push: it is kept and on its way when this returns. Raises Invalid, Refused, Forbidden, NotFound.
+
+    The same ``idempotency_key`` from the same person gives the same run again.
+    """
+    place = membership(actor, assignment.course.slug)
+    require(place, "push_run")
+    if idempotency_key and (known := Run.objects.filter(owner=actor, idempotency_key=idempotency_key).first()):
+        return known
+    _require_open(assignment, place)
+    version = assignment.current
+    entry = entry.strip() or version.config.entry
+    _check_command(entry, args)
+    most = queue.largest_node_gpus()
+    if version.config.gpus > most:
+        raise Refused(
+            "no_such_gpus",
+            _("This assignment asks for %(asked)d GPU(s); the largest node has %(most)d.")
+            % {"asked": version.config.gpus, "most": most},
+            _("Tell your instructor: a node with GPUs must join first."),
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "code"
+        folder.mkdir()
+        try:
+            files = archives.unzip(archive, folder, CODE_BOUNDS)
+        except archives.ArchiveError as error:
+            raise Invalid("archive", str(error), _("Nothing was started.")) from error
+        if not files:
+            raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
+        _check_entry(entry, folder)
+        sha = blobs.put(archives.pack(folder))
+    fields = {
+        "entry": entry, "args": args, "memo": memo[:500], "wants_submit": submit, "code_sha256": sha,
+        "code_files": len(files), "code_bytes": sum(size for _name, size in files),
+        "idempotency_key": idempotency_key[:100],
+    }  # fmt: skip
+    try:
+        return _create(actor, assignment, fields, parent=None)
+    except IntegrityError:  # the same push came twice at once
+        return Run.objects.get(owner=actor, idempotency_key=idempotency_key)
+
+
+@transaction.atomic
+def _create(actor: Any, assignment: Assignment, fields: dict[str, Any], parent: Run | None) -> Run:
+    team = team_for(actor, assignment.course, assignment.slug)
+    Team.objects.select_for_update().get(pk=team.pk)  # run numbers follow each other
+    last = Run.objects.filter(team=team, assignment=assignment).order_by("-number").values_list("number", flat=True)
+    run = Run.objects.create(
+        assignment=assignment, version=assignment.current, team=team, owner=actor, parent=parent,
+        number=(last.first() or 0) + 1, **fields,
+    )  # fmt: skip
+    job = queue.enqueue(jobs.preflight(run), owner_key=_owner_key(run), share_path=_share_path(run), express=True)
+    Run.objects.filter(pk=run.pk).update(preflight_job=job.id)
+    run.preflight_job = job.id
+    record(actor, "run.push", run.session, assignment.course.slug, code=fields["code_sha256"])
+    notify.send(f"course.{assignment.course_id}", {"type": "queue.changed"})
+    return run
+
+
+def _owner_key(run: Run) -> str:
+    return f"{run.team_id}:{run.assignment_id}"
+
+
+def _share_path(run: Run) -> str:
+    return f"{run.assignment.course.slug}/{run.team_id}"
+
+
+def _require_open(assignment: Assignment, place: Membership) -> None:
+    now = timezone.now()
+    if allowed(place.role, "see_all_runs"):
+        return
+    if not place.course.is_open:
+        raise Refused("course_closed", _("The course is closed."), _("Ask your instructor."))
+    if now < assignment.opens_at:
+        raise Refused("not_open_yet", _("The assignment opens %s.") % assignment.opens_at.isoformat())
+    if now > assignment.due_at:
+        raise Refused("past_due", _("The deadline was %s.") % assignment.due_at.isoformat(), _("Ask for an extension."))
+
+
+def _check_command(entry: str, args: str) -> None:
+    try:
+        words = shlex.split(entry) + shlex.split(args)
+    except ValueError as error:
+        raise Invalid("entry", _("The command cannot be read: %s.") % error, _("Check the quotes.")) from None
+    if not words or any("\0" in word for word in words):
+        raise Invalid("entry", _("The command is empty."), _("Name the file to run with -e."))
+
+
+def _check_entry(entry: str, folder: Path) -> None:
+    name = jobs.entry_file(entry)
+    if name and not (folder / name).is_file():
+        raise Invalid(
+            "no_entry",
+            _("%s is not in the folder.") % name,
+            _("Push the folder that has it, or name another entry with -e."),
+        )
+
+
+def start_job(run: Run) -> None:
+    """The preflight passed: queue the run itself. Called in the event's transaction."""
+    config = run.version.config
+    try:
+        job = queue.enqueue(
+            jobs.train(run),
+            owner_key=_owner_key(run),
+            share_path=_share_path(run),
+            owner_running_max=config.running_at_once,
+        )
+    except queue.TooManyGpus as error:
+        run.state, run.sentence, run.ended_at = RunState.REFUSED, f"{error} Nothing was used.", timezone.now()
+        run.save()
+        return
+    run.job, run.state, run.sentence = job.id, RunState.QUEUED, ""
+    run.save()
+
+
+@transaction.atomic
+def stop_run(actor: Any, run: Run) -> None:
+    """Stop a run; one that ended already stays as it is. Raises Forbidden."""
+    place = membership(actor, run.assignment.course.slug)
+    if not (team_queries.is_member(actor, run.team) or allowed(place.role, "stop_any_run")):
+        raise Forbidden("not_your_run", _("This run is another team's."), "")
+    fresh = Run.objects.select_for_update().get(pk=run.pk)
+    if not fresh.is_active:
+        return
+    for job in filter(None, (fresh.preflight_job, fresh.job)):
+        queue.request_stop(job)
+    record(actor, "run.stop", run.session, place.course.slug)
+
+
+def fork_run(actor: Any, run: Run, *, args: str | None = None, memo: str = "") -> Run:
+    """A new run with the same code; the parent is recorded. Raises as start_run."""
+    place = membership(actor, run.assignment.course.slug)
+    _require_member(actor, run)
+    _require_open(run.assignment, place)
+    chosen = run.args if args is None else args
+    _check_command(run.entry, chosen)
+    fields = {
+        "entry": run.entry, "args": chosen, "memo": memo[:500], "code_sha256": run.code_sha256,
+        "code_files": run.code_files, "code_bytes": run.code_bytes,
+    }  # fmt: skip
+    return _create(actor, run.assignment, fields, parent=run)
+
+
+def _require_member(actor: Any, run: Run) -> None:
+    if not team_queries.is_member(actor, run.team):
+        raise Forbidden("not_your_run", _("This run is another team's."), _("Fork or submit a run of your own team."))
+
+
+@transaction.atomic
+def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False) -> Submission:
+    """Have a checkpoint scored, or tried on the public sample. Raises NotFound, Forbidden, Refused."""
+    _require_member(actor, run)
+    found = _checkpoint(run, checkpoint)
+    Team.objects.select_for_update().get(pk=run.team_id)  # two submits at once count as two
+    config = run.version.config
+    if trial and not run.version.dataset.sample_inputs_sha256:
+        raise Refused("no_sample", _("This assignment has no public sample."), _("Submit without -t."))
+    if not trial:
+        if run.created_at > run.assignment.due_at and not allowed(
+            membership(actor, run.assignment.course.slug).role, "see_all_runs"
+        ):
+            raise Refused("past_due", _("This run was pushed after the deadline."), _("Ask for an extension."))
+        used = submissions_today(run.team, run.assignment)
+        if used >= config.submissions_per_day:
+            raise Refused(
+                "day_limit",
+                _("Your team used %(used)d of %(limit)d submissions today.")
+                % {"used": used, "limit": config.submissions_per_day},
+                _("Try it free on the sample with -t, or submit after midnight."),
+            )
+    submission = Submission.objects.create(run=run, checkpoint=found, owner=actor, trial=trial, counts=not trial)
+    job = queue.enqueue(jobs.predict(submission), owner_key=_owner_key(run), share_path=_share_path(run), express=True)
+    submission.predict_job = job.id
+    submission.save(update_fields=["predict_job"])
+    record(actor, "submission.try" if trial else "submission.create", run.session, run.assignment.course.slug,
+           checkpoint=found.name)  # fmt: skip
+    notify.send(f"run.{run.id}", {"type": "run.changed"})
+    return submission
+
+
+def submissions_today(team: Team, assignment: Assignment) -> int:
+    """Counted from the rows: today's, by the site's clock, without those that our fault ended."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return Submission.objects.filter(
+        run__team=team, run__assignment=assignment, trial=False, counts=True, created_at__gte=midnight,
+        created_at__lt=midnight + dt.timedelta(days=1),
+    ).count()  # fmt: skip
+
+
+def _checkpoint(run: Run, name: str | None) -> Checkpoint:
+    named = run.checkpoints.filter(name=name).first() if name else best_checkpoint(run)
+    if named is None:
+        raise NotFound(
+            "no_checkpoint",
+            _("%(session)s has no checkpoint %(name)s.") % {"session": run.session, "name": name or ""},
+            _("A run saves checkpoints under /out/checkpoints; list them with seodang model ls."),
+        )
+    return named
+
+
+def best_checkpoint(run: Run) -> Checkpoint | None:
+    """The one called best, else the newest."""
+    return run.checkpoints.filter(name="best").first() or run.checkpoints.order_by("-id").first()
+
+
+def set_memo(actor: Any, run: Run, memo: str) -> None:
+    _require_member(actor, run)
+    Run.objects.filter(pk=run.pk).update(memo=memo[:500])
+
+
+@transaction.atomic
+def remove_checkpoint(actor: Any, run: Run, name: str) -> None:
+    """Raises Refused when a submission names it: its score must stay reproducible."""
+    _require_member(actor, run)
+    found = _checkpoint(run, name)
+    if found.submissions.exists():
+        raise Refused("submitted", _("%s was submitted and is kept.") % name, "")
+    found.delete()
+    record(actor, "checkpoint.remove", f"{run.session} {name}", run.assignment.course.slug)
+
+
+@transaction.atomic
+def fail_submission(submission: Submission, sentence: str, *, staff_detail: str = "", theirs: bool = True) -> None:
+    """End a submission without a score; ``theirs`` says whose fault it is, and so whether it counts."""
+    submission.state, submission.sentence = SubmissionState.FAILED, sentence
+    submission.staff_detail = staff_detail[:20_000]
+    submission.counts = submission.counts and theirs
+    submission.ended_at = timezone.now()
+    submission.save()
+    notify.send(f"run.{submission.run_id}", {"type": "run.changed"})
