@@ -1,0 +1,107 @@
+"""Staying with a run until it ends and with a submission until it has a score, over a network that comes and goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from seodang import _text
+from seodang._api import Api
+from seodang._errors import NetworkError
+
+STATE_POLL_SECONDS = 1.0
+RECONNECT_SECONDS_MAX = 600.0  # then the command gives up; the run itself goes on
+RECONNECT_WAIT_SECONDS_MAX = 15.0
+SUBMISSION_APPEARS_SECONDS_MAX = 60.0
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Follower:
+    """``say`` gets whole lines about the run, ``write`` the bytes of its log."""
+
+    api: Api
+    say: Say
+    write: Say
+    _said: str = field(default="", init=False)
+
+    def run(self, run: dict[str, Any], offset: int = 0) -> dict[str, Any]:
+        """Follow until the run has ended and its log is read to the end; return its last state."""
+        run_id = run["id"]
+        tries = run.get("try")
+        while True:
+            run = self.steady(lambda: self.api.run(run_id, retry=False))
+            self._tell(_text.state_line(run))
+            if run.get("try") != tries:
+                tries, offset = run.get("try"), 0  # a new try has a log of its own
+            if run["state"] in _text.WAITING:
+                time.sleep(STATE_POLL_SECONDS)
+                continue
+            ended = run["state"] in _text.TERMINAL
+            offset, done = self._log_step(run_id, offset, wait=not ended)
+            if ended and done:
+                return run
+            if done:  # the container has ended and the platform is still collecting
+                time.sleep(STATE_POLL_SECONDS)
+
+    def submissions_of(self, run: dict[str, Any]) -> dict[str, Any] | None:
+        """The submission that ``run --submit`` asked for, once it has ended; None where none appears."""
+        run_id = run["id"]
+        until = time.monotonic() + SUBMISSION_APPEARS_SECONDS_MAX
+        while not run.get("submissions"):
+            if time.monotonic() > until:
+                return None
+            time.sleep(STATE_POLL_SECONDS)
+            run = self.steady(lambda: self.api.run(run_id, retry=False))
+        return self.submission(run["submissions"][-1])
+
+    def submission(self, submission: dict[str, Any]) -> dict[str, Any]:
+        wanted = submission["id"]
+        while submission["state"] not in _text.SUBMISSION_TERMINAL:
+            self._tell(_text.score_line(submission))
+            asked = time.monotonic()
+            submission = self.steady(lambda: self.api.submission(wanted, wait=True, retry=False))
+            if time.monotonic() - asked < STATE_POLL_SECONDS:  # the server did not hold the request
+                time.sleep(STATE_POLL_SECONDS)
+        if submission.get("trial") and submission.get("log"):
+            self.write(submission["log"])
+        self._tell(_text.score_line(submission))
+        return submission
+
+    def steady(self, call: Callable[[], T]) -> T:
+        """Repeat a call over a lost network, with growing waits. Raises NetworkError after ten minutes of it."""
+        wait, since = 1.0, time.monotonic()
+        while True:
+            try:
+                return call()
+            except NetworkError as error:
+                if time.monotonic() - since + wait > RECONNECT_SECONDS_MAX:
+                    raise
+                self.say(f"reconnecting in {wait:.0f} s ({_text.safe(error.message)})")
+            time.sleep(wait)
+            wait = min(wait * 2, RECONNECT_WAIT_SECONDS_MAX)
+
+    def _log_step(self, run: str, offset: int, *, wait: bool) -> tuple[int, bool]:
+        piece = self.steady(lambda: self.api.log(run, offset, wait=wait, retry=False))
+        return self.show(piece, offset)
+
+    def show(self, piece: dict[str, Any], offset: int) -> tuple[int, bool]:
+        """Write a piece of log; return the next offset and whether this was the last piece."""
+        if piece.get("gap"):
+            start, end = piece["gap"]
+            self.say(f"… {_text.size(end - start)} of the log are not kept …")
+        if piece["text"]:
+            self.write(piece["text"])
+        following = int(piece["offset"])
+        at_end = following >= int(piece["total"])
+        # An ended run whose log never says so (its machine was lost) ends where no more comes.
+        return following, at_end and (bool(piece["done"]) or (following == offset and not piece["text"]))
+
+    def _tell(self, line: str) -> None:
+        if line and line != self._said:
+            self._said = line
+            self.say(line)

@@ -1,0 +1,359 @@
+"""The seodang command against a fake server: what it sends, prints, and exits with."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import stat
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "client" / "src"))
+
+from seodang import _api, _config, _follow, _pack, _text
+from seodang.cli import cli
+
+RUN: dict[str, Any] = {
+    "id": "7f9c24e8-3b12-4fef-91e0-6a2d2b7a1c55", "session": "kim/digits/1", "state": "succeeded",
+    "sentence": "Succeeded in 9 s", "position": None, "expected_start": None, "reason": "", "owner": "kim",
+    "team": "kim", "assignment": "digits", "course": "ml", "memo": "first try", "entry": "python3 train.py",
+    "args": "--lr 0.02", "created_at": "2026-11-23T20:00:00Z", "exit_code": 0, "checkpoints": ["best"],
+    "submissions": [], "url": "/c/ml/runs/1", "summary": {"val/acc": 0.931}, "try": 1, "tries_max": 3,
+}  # fmt: skip
+SUBMISSION: dict[str, Any] = {
+    "id": "s1", "run": RUN["id"], "session": RUN["session"], "checkpoint": "best", "trial": False,
+    "state": "scored", "sentence": "Scored", "score": 0.9142, "scores": {"macro_f1": 0.9142}, "rank": 2, "log": "",
+}  # fmt: skip
+
+
+class FakeServer(httpx.BaseTransport):
+    """Answers from lists: each entry is used once, the last again and again. An exception is raised."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Any]] = {}
+        self.requests: list[httpx.Request] = []
+
+    def on(self, line: str, *answers: Any) -> None:
+        self.answers[line] = list(answers)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        line = f"{request.method} {request.url.path.removeprefix('/api/v1/')}"
+        known = self.answers.get(line)
+        if not known:
+            return httpx.Response(404, json={"error": {"code": "none", "message": f"no {line}", "next": "look"}})
+        answer = known.pop(0) if len(known) > 1 else known[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
+        if isinstance(answer, bytes):
+            return httpx.Response(200, content=answer)
+        return httpx.Response(200, json=answer)
+
+    def sent(self, line: str) -> list[httpx.Request]:
+        return [one for one in self.requests if f"{one.method} {one.url.path.removeprefix('/api/v1/')}" == line]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeServer:
+    fake = FakeServer()
+    monkeypatch.setattr(_api, "default_transport", lambda: fake)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("SEODANG_ADDRESS", "https://hub.test")
+    monkeypatch.setenv("SEODANG_TOKEN", "secret-token")
+    monkeypatch.setenv("SEODANG_COURSE", "ml")
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "train.py").write_text("print('hello')\n")
+    monkeypatch.chdir(work)
+    fake.on("GET courses/ml/runs", [RUN])
+    fake.on(f"GET runs/{RUN['id']}", RUN)
+    fake.on(f"GET runs/{RUN['id']}/log", {"offset": 6, "total": 6, "text": "hello\n", "done": True, "gap": None})
+    fake.on("POST courses/ml/assignments/digits/runs", httpx.Response(201, json={**RUN, "state": "queued"}))
+    return fake
+
+
+def seodang(*words: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(cli, list(words), input=text)
+
+
+def fields_of(request: httpx.Request) -> dict[str, bytes]:
+    """The parts of a multipart body, by name."""
+    boundary = request.headers["content-type"].split("boundary=")[1].encode()
+    parts = {}
+    for piece in request.content.split(b"--" + boundary)[1:-1]:
+        head, _, body = piece.partition(b"\r\n\r\n")
+        found = re.search(rb'name="(\w+)"', head)
+        assert found
+        parts[found[1].decode()] = body.removesuffix(b"\r\n")
+    return parts
+
+
+RUNS = "POST courses/ml/assignments/digits/runs"
+
+
+def test_run_sends_the_folder_and_follows_the_log(server: FakeServer) -> None:
+    Path("data").mkdir()
+    for name in (".git/config", "data/big.csv", "secret.txt", "lib/a.py", "lib/a.log", "keep.log", "x.pyc"):
+        Path(name).parent.mkdir(exist_ok=True, parents=True)
+        Path(name).write_text("x")
+    Path(".gitignore").write_text("*.log\nsecret.txt\n")
+    Path(".nsmlignore").write_text("data/\n!keep.log\n")
+    result = seodang("run", "-d", "digits", "-e", "main.py", "-a", "--lr 0.02", "-m", "note")
+    assert result.exit_code == 0, result.output
+    assert "5 files" in result.output and "kim/digits/1\n" in result.output and "hello\n" in result.output
+    sent = fields_of(server.sent(RUNS)[0])
+    names = zipfile.ZipFile(io.BytesIO(sent["code"])).namelist()
+    assert names == [".gitignore", ".nsmlignore", "keep.log", "lib/a.py", "train.py"]
+    assert (sent["entry"], sent["args"], sent["memo"]) == (b"python3 main.py", b"--lr 0.02", b"note")
+    assert sent["submit"] == b"0" and sent["idempotency_key"]
+    assert server.sent(RUNS)[0].headers["authorization"] == "Bearer secret-token"
+
+
+def test_the_assignment_is_remembered(server: FakeServer) -> None:
+    assert seodang("run", "-n", "-d", "digits").exit_code == 0
+    assert seodang("run", "-n").exit_code == 0
+    assert len(server.sent(RUNS)) == 2
+    assert fields_of(server.sent(RUNS)[0])["code"] == fields_of(server.sent(RUNS)[1])["code"]
+    assert json.loads(Path(".seodang").read_text()) == {"assignment": "digits", "course": "ml"}
+
+
+def test_a_retried_upload_repeats_its_key_and_its_bytes(server: FakeServer) -> None:
+    server.on(RUNS, httpx.ReadError("lost"), httpx.Response(503), httpx.Response(201, json=RUN))
+    assert seodang("run", "-n", "-d", "digits").exit_code == 0
+    sent = [fields_of(one) for one in server.sent(RUNS)]
+    assert len(sent) == 3 and len({one["idempotency_key"] for one in sent}) == 1
+    assert len({one["code"] for one in sent}) == 1
+
+
+def test_the_next_call_after_a_lost_answer_repeats_the_key(server: FakeServer) -> None:
+    server.on(RUNS, httpx.ReadError("lost"))
+    assert seodang("run", "-n", "-d", "digits").exit_code == 3
+    server.on(RUNS, httpx.Response(201, json=RUN))
+    assert seodang("run", "-n", "-d", "digits").exit_code == 0
+    assert seodang("run", "-n", "-d", "digits").exit_code == 0
+    keys = [fields_of(one)["idempotency_key"] for one in server.sent(RUNS)]
+    assert len(set(keys[:-1])) == 1 and keys[-1] != keys[0]
+
+
+def test_run_submit_ends_with_score_and_rank(server: FakeServer) -> None:
+    waiting = {**SUBMISSION, "state": "scoring", "sentence": "Scoring"}
+    queued = {**RUN, "state": "queued", "position": 7, "reason": "all 64 lab slots are busy"}
+    server.on(f"GET runs/{RUN['id']}", queued, {**RUN, "state": "running", "sentence": "Running"},
+              {**RUN, "submissions": [waiting]})  # fmt: skip
+    server.on("GET submissions/s1", waiting, SUBMISSION)
+    result = seodang("run", "-d", "digits", "--submit")
+    assert result.exit_code == 0, result.output
+    assert "Queued 7th: all 64 lab slots are busy" in result.output
+    assert "macro_f1 0.9142  rank 2" in result.output
+    assert fields_of(server.sent(RUNS)[0])["submit"] == b"1"
+
+
+def test_following_reconnects(server: FakeServer) -> None:
+    server.on(f"GET runs/{RUN['id']}/log", httpx.ReadTimeout("slow"),
+              {"offset": 3, "total": 6, "text": "hel", "done": False, "gap": None},
+              {"offset": 6, "total": 6, "text": "lo\n", "done": True, "gap": None})  # fmt: skip
+    result = seodang("logs", "-f", "kim/digits/1")
+    assert result.exit_code == 0 and "reconnecting" in result.output and "hello\n" in result.output
+    assert [one.url.params["offset"] for one in server.sent(f"GET runs/{RUN['id']}/log")] == ["0", "0", "3"]
+
+
+def test_ctrl_c_detaches(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_follow.Follower, "run", interrupt)
+    result = seodang("run", "-d", "digits")
+    assert result.exit_code == 0 and "seodang logs -f kim/digits/1" in result.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (RUN, 0),
+        ({**RUN, "state": "failed", "sentence": "Failed (your code)"}, 1),
+        (httpx.Response(403, json={"error": {"code": "no", "message": "Not yours", "next": "Ask kim"}}), 1),
+        (httpx.ConnectError("no route"), 3),
+        (httpx.Response(500, text="<h1>oops</h1>"), 3),
+    ],
+)
+def test_exit_codes(server: FakeServer, answer: Any, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_follow, "RECONNECT_SECONDS_MAX", 0.0)
+    server.on(f"GET runs/{RUN['id']}", answer)
+    assert seodang("logs", "-f", "kim/digits/1").exit_code == code
+
+
+def test_usage_errors_exit_2(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seodang("ps", "--nonsense").exit_code == 2
+    server.on("GET courses/ml/assignments", [{"slug": "a"}, {"slug": "b"}])
+    result = seodang("run")
+    assert result.exit_code == 2 and "a, b" in result.output
+    monkeypatch.delenv("SEODANG_TOKEN")
+    result = seodang("ps")
+    assert result.exit_code == 2 and "Next: seodang login" in result.output
+
+
+def test_errors_print_the_next_step_and_details(server: FakeServer) -> None:
+    Path("assignment.yaml").write_text("version: 1\n")
+    details = [{"file": "assignment.yaml", "line": 1, "key": "slug", "message": "is missing"}]
+    error = {"code": "invalid", "message": "It cannot be used", "next": "Mend it", "details": details}
+    server.on("PUT courses/ml/assignments", httpx.Response(400, json={"error": error}))
+    result = seodang("assignment", "push", ".")
+    assert result.exit_code == 1
+    assert "assignment.yaml:1 slug is missing" in result.output and "Next: Mend it" in result.output
+    assert json.loads(seodang("assignment", "push", "-j", ".").stdout) == {"error": error}
+
+
+def test_an_assignment_takes_files_that_git_ignores(server: FakeServer) -> None:
+    Path("assignment.yaml").write_text("version: 1\n")
+    Path(".gitignore").write_text("data\n")
+    Path("data").mkdir()
+    Path("data/train.csv").write_text("1")
+    server.on("PUT courses/ml/assignments", {"slug": "digits", "version": 3})
+    result = seodang("assignment", "push", ".")
+    assert result.exit_code == 0 and "ml/digits version 3" in result.output
+    bundle = fields_of(server.sent("PUT courses/ml/assignments")[0])["bundle"]
+    assert "data/train.csv" in zipfile.ZipFile(io.BytesIO(bundle)).namelist()
+
+
+def a_zip(**files: str) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/").replace("_py", ".py"), text)
+    return target.getvalue()
+
+
+def prepare_every_verb(server: FakeServer) -> None:
+    run = f"runs/{RUN['id']}"
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        member = tarfile.TarInfo("best/model.txt")
+        member.size = 2
+        archive.addfile(member, io.BytesIO(b"w1"))
+    me = {"username": "kim", "name": "Kim", "courses": [{"slug": "ml", "title": "ML", "role": "student"}]}
+    metric = {"name": "macro_f1", "goal": "max", "precision": 4}
+    row = {"rank": 1, "tied": False, "team": "maple", "score": 0.91, "scores": {}, "count": 2,
+           "scored_at": "2026-11-23T20:00:00Z", "live": [{"run": "9", "key": "val/acc", "value": 0.93}]}  # fmt: skip
+    server.on("GET me", me)
+    server.on("GET courses/ml/queue", [{"run": RUN["id"], "position": 1, "expected_start": None, "reason": "busy"}])
+    server.on("GET courses/ml/assignments/digits/board", {"seq": 1, "rows": [row], "metric": metric})
+    for path in ("stop", "memo", "fork"):
+        server.on(f"POST {run}/{path}", RUN)
+    server.on(f"GET {run}/code", a_zip(train_py="a\n"))
+    server.on(f"GET {run}/outputs", [{"path": "plots/a.txt", "size": 1}, {"path": "b.txt", "size": 1}])
+    server.on(f"GET {run}/outputs/plots/a.txt", b"A")
+    server.on(f"GET {run}/outputs/b.txt", b"B")
+    server.on(f"GET {run}/checkpoints", [{"name": "best", "size": 2, "created_at": "2026-11-23T20:00:00Z"}])
+    server.on(f"GET {run}/checkpoints/best", tar.getvalue())
+    server.on(f"DELETE {run}/checkpoints/best", httpx.Response(204))
+    server.on(f"POST {run}/submissions", httpx.Response(201, json=SUBMISSION))
+
+
+VERBS = [
+    "ps -a", "logs S", "logs -f S", "stop S", "fork S", "memo S hello", "command S", "diff S S", "pull S code",
+    "download S files", "model ls S", "model pull S best weights", "model rm S best", "submit S best",
+    "submit -t S", "board digits", "open S", "whoami", "queue", "courses", "run -d digits", "run -n -d digits",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", VERBS)
+def test_every_verb_speaks_json_and_words(server: FakeServer, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda address: True)
+    prepare_every_verb(server)
+    words = [RUN["session"] if word == "S" else word for word in line.split()]
+    answered = seodang(*words, "-j")
+    assert answered.exit_code == 0, answered.output
+    assert json.loads(answered.stdout) is not None
+    if words[0] == "pull":
+        assert seodang(*words).exit_code == 2  # the folder is no longer empty
+        return
+    spoken = seodang(*words)
+    assert spoken.exit_code == 0, spoken.output
+    assert "secret-token" not in answered.output + spoken.output
+
+
+def test_files_arrive(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    seodang("download", "-s", "/app/plots", "kim/digits/1", "files")
+    seodang("model", "pull", "kim/digits/1", "best", "weights")
+    seodang("pull", "kim/digits/1", "code")
+    assert [path.name for path in Path("files").rglob("*.txt")] == ["a.txt"]
+    assert Path("weights/best/model.txt").read_text() == "w1"
+    assert Path("code/train.py").read_text() == "a\n"
+
+
+def test_archives_cannot_leave_their_folder(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    server.on(f"GET runs/{RUN['id']}/code", a_zip(**{"..__evil_py": "x"}))
+    assert seodang("pull", "kim/digits/1", "code").exit_code == 1
+    assert not Path("evil.py").exists()
+    server.on(f"GET runs/{RUN['id']}/outputs", [{"path": "../evil.txt", "size": 1}])
+    assert seodang("download", "kim/digits/1", "files").exit_code == 1
+
+
+def test_diff_is_unified() -> None:
+    old, new = io.BytesIO(a_zip(a_py="1\n2\n", same="s")), io.BytesIO(a_zip(a_py="1\n3\n", same="s", b="new"))
+    text = _pack.diff(old, new, "kim/digits/1", "kim/digits/2")
+    assert "--- kim/digits/1/a.py\n+++ kim/digits/2/a.py\n" in text and "-2\n+3\n" in text
+    assert "same" not in text and "+new\n" in text
+
+
+def test_login_saves_the_token_for_its_owner_only(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADDRESS", "TOKEN", "COURSE"):
+        monkeypatch.delenv(f"SEODANG_{name}")
+    server.on("POST login", {"token": "t1"})
+    server.on("GET me", {"username": "kim", "name": "Kim", "courses": [{"slug": "ml", "title": "", "role": ""}]})
+    result = seodang("login", "hub.test", "--username", "kim", text="pw\n")
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(_config.config_path().stat().st_mode) == 0o600
+    assert json.loads(server.sent("POST login")[0].content)["password"] == "pw"
+    assert _config.settings() == _config.Settings("https://hub.test", "t1", "")
+    assert "t1" not in result.output
+    assert seodang("ps").exit_code == 0  # the only course is taken
+
+
+def test_posts_that_make_something_are_not_sent_twice(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    line = f"POST runs/{RUN['id']}/submissions"
+    server.on(line, httpx.ReadError("lost"))
+    assert seodang("submit", "kim/digits/1").exit_code == 3
+    assert len(server.sent(line)) == 1
+
+
+def test_a_log_cannot_drive_the_terminal() -> None:
+    assert _text.safe("\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J\ttab\n") == "\x1b[31mred\x1b[0m ]0;title [2J\ttab\n"
+
+
+def test_a_folder_packs_to_the_same_bytes(tmp_path: Path) -> None:
+    zips = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "b.py").write_text("b")
+        (folder / "a.py").write_text("a")
+        (folder / "out.txt").symlink_to("/etc/hostname")
+        target = io.BytesIO()
+        packed = _pack.pack(folder, target)
+        zips.append(target.getvalue())
+        assert packed.names == ("a.py", "b.py") and packed.skipped == ("out.txt",)
+    assert zips[0] == zips[1]
+
+
+def test_nested_ignore_files_speak_of_their_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "sub" / ".gitignore").write_text("/x.txt\n")
+    for name in ("x.txt", "sub/x.txt", "sub/deep/x.txt"):
+        (tmp_path / name).write_text("x")
+    assert [name for name, _ in _pack.walk(tmp_path) if name.endswith(".txt")] == ["x.txt", "sub/deep/x.txt"]
