@@ -1,0 +1,24 @@
+"""Settings of all tests: folders of their own, and an instance name that owns its own containers only."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.world import World, make_world
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: object, tmp_path: Path) -> None:
+    settings.BLOBS = tmp_path / "blobs"  # type: ignore[attr-defined]
+    settings.ATTEMPTS = tmp_path / "attempts"  # type: ignore[attr-defined]
+    settings.VAR = tmp_path  # type: ignore[attr-defined]
+    settings.INSTANCE = f"test{uuid.uuid4().hex[:8]}"  # type: ignore[attr-defined]
+    settings.SOCKETS = Path(f"/tmp/sdt-{uuid.uuid4().hex[:6]}")  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def world(db: object) -> World:
+    return make_world()
