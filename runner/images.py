@@ -126,7 +126,7 @@ def _build(client: Any, environment: str, name: str, progress: Progress) -> None
 
 def _context(environment: str, base: str) -> io.BytesIO:
     """The build's files. The host's settings lie under /build, which is removed in the step that used them."""
-    apt = " ".join(word for word in _file(environment, "apt.txt").split() if not word.startswith("#"))
+    apt = " ".join(line.split("#")[0].strip() for line in _file(environment, "apt.txt").splitlines()).strip()
     steps = ["set -e", "export PIP_CONFIG_FILE=/build/pip.conf"]
     if CERTIFICATES.exists():
         steps.append("export PIP_CERT=/build/ca.crt SSL_CERT_FILE=/build/ca.crt REQUESTS_CA_BUNDLE=/build/ca.crt")

@@ -115,7 +115,7 @@ def _predicted(job: Job, submission: Submission) -> None:
         return
     try:
         with blobs.open_blob(sha) as source:
-            parsed = rules.parse_predictions(source.read(), config)
+            parsed = rules.parse_predictions(source.read(), config, trial=submission.trial)
     except rules.BadPredictions as error:
         services.fail_submission(submission, f"Predict failed (your code): {error}", staff_detail=log_tail(job))
         return

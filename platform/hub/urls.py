@@ -6,5 +6,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include("hub.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]

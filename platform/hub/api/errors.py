@@ -1,0 +1,43 @@
+"""One shape for every error: a code, a message for its reader, and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions, views
+from rest_framework.response import Response
+
+from courses.errors import CourseError, NotFound
+
+NEXT = {
+    401: "Log in: seodang login ADDRESS",
+    403: "Ask your instructor for access.",
+    404: "Check the address.",
+    429: "Wait a minute, then try again.",
+}
+
+
+def body(code: str, message: str, next: str = "", details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code, "message": message, "next": next}
+    if details:
+        error["details"] = details
+    return {"error": error}
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler."""
+    if isinstance(error, Http404):
+        error = NotFound()
+    if isinstance(error, CourseError):
+        views.set_rollback()
+        return Response(body(error.code, error.message, error.next, error.details), status=error.status)
+    response = views.exception_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
+        return response
+    codes = error.get_codes()
+    code = codes if isinstance(codes, str) else "invalid"
+    message = str(error.detail) if isinstance(codes, str) else "Some fields are missing or malformed."
+    details = [] if isinstance(codes, str) else [{"fields": error.detail}]
+    response.data = body(code, message, NEXT.get(response.status_code, "Mend the request."), details)
+    return response

@@ -1,0 +1,38 @@
+"""What the API takes."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+
+class LoginInput(serializers.Serializer[None]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=500, trim_whitespace=False)
+    name = serializers.CharField(max_length=100, default="command line")
+
+
+class PushInput(serializers.Serializer[None]):
+    code = serializers.FileField()
+    entry = serializers.CharField(max_length=300, default="", allow_blank=True)
+    args = serializers.CharField(max_length=1000, default="", allow_blank=True)
+    memo = serializers.CharField(max_length=500, default="", allow_blank=True)
+    submit = serializers.BooleanField(default=False)
+    idempotency_key = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class BundleInput(serializers.Serializer[None]):
+    bundle = serializers.FileField()
+
+
+class ForkInput(serializers.Serializer[None]):
+    args = serializers.CharField(max_length=1000, default=None, allow_blank=True, allow_null=True)
+    memo = serializers.CharField(max_length=500, default="", allow_blank=True)
+
+
+class MemoInput(serializers.Serializer[None]):
+    memo = serializers.CharField(max_length=500, allow_blank=True)
+
+
+class SubmitInput(serializers.Serializer[None]):
+    checkpoint = serializers.CharField(max_length=128, default=None, allow_blank=True, allow_null=True)
+    trial = serializers.BooleanField(default=False)
