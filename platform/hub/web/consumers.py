@@ -1,0 +1,128 @@
+"""Open sockets: a board, a run. Who may see it is asked at the start and again while the socket is open."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.auth.models import AnonymousUser
+from django.urls import path
+
+from courses.assignments.models import Assignment
+from courses.errors import CourseError
+from courses.leaderboards.models import Board
+from courses.roster.queries import membership, require, user_for_token
+from courses.submissions import queries
+
+RECHECK_SECONDS = 30
+GONE = 4404
+
+
+class TokenMiddleware:
+    """``Authorization: Bearer``, for clients that are no browser and send no Origin."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
+        headers = dict(scope["headers"])
+        kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        user = await sync_to_async(user_for_token)(token) if kind.lower() == "bearer" and token else None
+        return await self.app({**scope, "user": user or AnonymousUser()}, receive, send)
+
+
+class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    """What the two have in common."""
+
+    group = ""
+    checked = 0.0
+
+    def look(self) -> dict[str, Any]:
+        """What the viewer is told first, and after each gap. Raises CourseError when it is not for them."""
+        raise NotImplementedError
+
+    async def connect(self) -> None:
+        if not self.scope["user"].is_authenticated:
+            await self.close(GONE)
+            return
+        self.group = await sync_to_async(self.group_name)()
+        await self.channel_layer.group_add(self.group, self.channel_name)  # before the snapshot, so none is missed
+        if (snapshot := await self._look()) is None:
+            await self.close(GONE)
+            return
+        await self.accept()
+        await self.send_json(snapshot)
+
+    def group_name(self) -> str:
+        raise NotImplementedError
+
+    async def _look(self) -> dict[str, Any] | None:
+        try:
+            snapshot = await sync_to_async(self.look)()
+        except CourseError:
+            return None
+        self.checked = time.monotonic()
+        return snapshot
+
+    async def disconnect(self, code: int) -> None:
+        if self.group:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def forward(self, message: dict[str, Any]) -> None:
+        if time.monotonic() - self.checked > RECHECK_SECONDS and await self._look() is None:
+            await self.close(GONE)
+            return
+        await self.send_json(message)
+
+    async def resync(self, message: dict[str, Any]) -> None:
+        snapshot = await self._look()
+        if snapshot is None:
+            await self.close(GONE)
+        else:
+            await self.send_json(snapshot)
+
+    async def receive_json(self, content: Any, **_: Any) -> None:
+        """A viewer that asks for a snapshot gets one."""
+        await self.resync({})
+
+
+class BoardConsumer(Watcher):
+    board_changed = Watcher.forward
+    board_live = Watcher.forward
+
+    @property
+    def key(self) -> int:
+        return int(self.scope["url_route"]["kwargs"]["assignment"])
+
+    def group_name(self) -> str:
+        return f"board.{self.key}"
+
+    def look(self) -> dict[str, Any]:
+        assignment = Assignment.objects.select_related("course").filter(pk=self.key).first()
+        place = membership(self.scope["user"], assignment.course.slug if assignment else "")
+        visibility = assignment.current.config.visibility if assignment else "staff"
+        require(place, "see_all_runs" if visibility == "staff" else "see_board")
+        board = Board.objects.filter(assignment_id=self.key).first()
+        return {"type": "snapshot", "seq": board.seq if board else 0}
+
+
+class RunConsumer(Watcher):
+    run_changed = Watcher.forward
+    run_points = Watcher.forward
+    run_log = Watcher.forward
+
+    def group_name(self) -> str:
+        return f"run.{self.scope['url_route']['kwargs']['run']}"
+
+    def look(self) -> dict[str, Any]:
+        run = queries.run(self.scope["user"], self.scope["url_route"]["kwargs"]["run"])
+        return {"type": "snapshot", "state": run.state}
+
+
+def routes(prefix: str) -> list[Any]:
+    return [
+        path(f"{prefix}board/<int:assignment>/", BoardConsumer.as_asgi()),
+        path(f"{prefix}run/<uuid:run>/", RunConsumer.as_asgi()),
+    ]
