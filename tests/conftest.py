@@ -16,6 +16,7 @@ def own_folders(settings: object, tmp_path: Path) -> None:
     settings.ATTEMPTS = tmp_path / "attempts"  # type: ignore[attr-defined]
     settings.VAR = tmp_path  # type: ignore[attr-defined]
     settings.INSTANCE = f"test{uuid.uuid4().hex[:8]}"  # type: ignore[attr-defined]
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
     settings.SOCKETS = Path(f"/tmp/sdt-{uuid.uuid4().hex[:6]}")  # type: ignore[attr-defined]
 
 

@@ -8,4 +8,5 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("hub.api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("hub.web.urls")),
 ]

@@ -1,0 +1,23 @@
+"""The pages' addresses."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from hub.web import views
+
+app_name = "web"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("settings/tokens/", views.tokens, name="tokens"),
+    path("runs/<uuid:key>/", views.run, name="run"),
+    path("runs/<uuid:key>/diff/<uuid:other>/", views.diff, name="diff"),
+    path("runs/<uuid:key>/<slug:verb>/", views.act, name="act"),
+    path("c/<slug:slug>/", views.course, name="course"),
+    path("c/<slug:slug>/runs/", views.runs, name="runs"),
+    path("c/<slug:slug>/team/", views.team, name="team"),
+    path("c/<slug:slug>/people/", views.people, name="people"),
+    path("c/<slug:slug>/gpus/", views.gpus, name="gpus"),
+    path("c/<slug:slug>/a/<slug:name>/", views.assignment, name="assignment"),
+    path("c/<slug:slug>/a/<slug:name>/board/", views.board, name="board"),
+]

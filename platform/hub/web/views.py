@@ -1,0 +1,334 @@
+"""Pages: parse, call a service or a query, render. No rule lives here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import shlex
+import tempfile
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+from markdown_it import MarkdownIt
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_for_filename
+from pygments.util import ClassNotFound
+
+from courses.assignments import queries as assignments
+from courses.assignments.models import Assignment
+from courses.errors import CourseError, Invalid, NotFound
+from courses.leaderboards.models import Standing
+from courses.leaderboards.queries import board as board_view
+from courses.roster import queries as roster
+from courses.roster import services as roster_services
+from courses.roster.models import Membership
+from courses.roster.rules import allowed
+from courses.submissions import queries, services
+from courses.teams import queries as team_queries
+from courses.teams import services as team_services
+from hub.tracking import queries as tracking
+from runner import queue as runner_queue
+from runner.models import Device
+
+View = Callable[..., HttpResponse]
+SHOWN_BYTES_MAX = 200_000
+HOME_RUNS = 12
+MOVED_SECONDS = 30
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def page(view: View) -> View:
+    """Signed in, and the domain's errors as pages of their own with the next step."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except CourseError as error:
+            return render(request, "error.html", {"error": error}, status=error.status)
+
+    return login_required(wrapped)
+
+
+def in_words(text: dict[str, str]) -> str:
+    """A bundle's text in the reader's language."""
+    return text.get((get_language() or "en")[:2], text["en"])
+
+
+def context(place: Membership, at: str, **more: Any) -> dict[str, Any]:
+    """What every page of a course needs; ``at`` is the place in its navigation."""
+    return {
+        "place": place,
+        "course": place.course,
+        "at": at,
+        "is_staff": allowed(place.role, "see_all_runs"),
+        "first_assignment": next(iter(assignments.assignments(place.course)), None),
+        **more,
+    }
+
+
+@page
+def home(request: HttpRequest) -> HttpResponse:
+    """One course: straight there. Several, or none: choose, or join by code."""
+    places = roster.memberships(request.user)
+    if request.method == "POST":
+        joined = roster_services.join(request.user, request.POST.get("code", ""))  # type: ignore[arg-type]
+        return redirect("web:course", joined.course.slug)
+    if len(places) == 1:
+        return redirect("web:course", places[0].course.slug)
+    return render(request, "web/home.html", {"places": places})
+
+
+@page
+def course(request: HttpRequest, slug: str) -> HttpResponse:
+    """What runs, what waits and why, what is due."""
+    place = roster.membership(request.user, slug)
+    recent = [(run, queries.run_view(run)) for run in queries.runs(place, limit=HOME_RUNS)]
+    running = [pair for pair in recent if pair[0].state in {"running", "starting", "preflight"}]
+    waiting = [pair for pair in recent if pair[0].state == "queued"]
+    lately = [pair for pair in recent if not pair[0].is_active]
+    due = [(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)]
+    upcoming = [one for one, _title in due if one.due_at > timezone.now()]
+    team = team_queries.team_of(request.user, place.course, "")
+    standings = Standing.objects.filter(team=team, board__assignment__course=place.course) if team else []
+    return render(
+        request,
+        "web/course.html",
+        context(
+            place, "home", running=running, waiting=waiting, lately=lately, due=due, team=team,
+            next_due=upcoming[0] if upcoming else None,
+            standings={one.board_id: one for one in standings},
+        ),
+    )  # fmt: skip
+
+
+@page
+def assignment(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """The task, and a place to drop a zip."""
+    place = roster.membership(request.user, slug)
+    found = assignments.assignment(place.course, name)
+    if request.method == "POST":
+        run = push(request, found)
+        return redirect("web:run", run.pk)
+    version = found.current
+    return render(
+        request,
+        "web/assignment.html",
+        context(
+            place, "assignment", assignment=found, config=version.config, title=in_words(dict(version.config.title)),
+            summary=in_words(dict(version.config.summary)), version=version, readme=MARKDOWN.render(version.readme),
+        ),
+    )  # fmt: skip
+
+
+def push(request: HttpRequest, found: Assignment) -> Any:
+    """A zip from the page's form. Raises CourseError."""
+    upload = request.FILES.get("code")
+    if upload is None:
+        raise Invalid("no_file", _("No zip was chosen."), _("Choose the zip of your folder and push again."))
+    if (upload.size or 0) > settings.CODE_BYTES_MAX:
+        raise Invalid("too_large", _("The zip is too large."), _("Leave data and checkpoints out of it."))
+    with tempfile.NamedTemporaryFile(suffix=".zip") as sink:
+        for block in upload.chunks():
+            sink.write(block)
+        sink.flush()
+        return services.start_run(
+            request.user,
+            found,
+            Path(sink.name),
+            args=request.POST.get("args", ""),
+            memo=request.POST.get("memo", ""),
+            submit=request.POST.get("submit") == "on",
+            idempotency_key=request.POST.get("key", ""),
+        )
+
+
+@page
+def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
+    place = roster.membership(request.user, slug)
+    found = assignments.assignment(place.course, name)
+    config = found.current.config
+    if config.visibility == "staff":
+        roster.require(place, "see_all_runs")
+    view = board_view(found)
+    team = team_queries.team_of(request.user, place.course, found.slug)
+    own = next((row for row in view.rows if team and row.team_id == team.pk), None)
+    moved = sorted((row for row in view.rows if row.moved_at), key=lambda row: row.moved_at or row.scored_at)[-5:]
+    used = services.submissions_today(team, found) if team else 0
+    rows = context(
+        place, "board", assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
+        team=team, live=tracking.live_for_board(found.pk), leader=view.rows[0] if view.rows else None,
+        just_moved=list(reversed(moved)), left=max(0, config.submissions_per_day - used),
+        all_assignments=assignments.assignments(place.course),
+        recent=timezone.now() - dt.timedelta(seconds=MOVED_SECONDS),
+    )  # fmt: skip
+    return render(request, "web/_rows.html" if "fragment" in request.GET else "web/board.html", rows)
+
+
+@page
+def runs(request: HttpRequest, slug: str) -> HttpResponse:
+    place = roster.membership(request.user, slug)
+    everyone = request.GET.get("all") == "1"
+    found = [(run, queries.run_view(run)) for run in queries.runs(place, all_teams=everyone, limit=100)]
+    return render(request, "web/runs.html", context(place, "runs", runs=found, everyone=everyone))
+
+
+@page
+def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """What the run does now; ``?fragment=1`` is its moving parts alone."""
+    found = queries.run(request.user, key)
+    place = roster.membership(request.user, found.assignment.course.slug)
+    files = queries.code_files(found)
+    names = [path for path, _size in files]
+    chosen = request.GET.get("file") or next((one for one in names if one in found.entry), names[0])
+    primary = found.version.config.primary
+    submissions = sorted(found.submissions.all(), key=lambda one: one.created_at, reverse=True)
+    shown = context(
+        place, "runs", run=found, view=queries.run_view(found), timeline=queries.timeline(found), files=files,
+        chosen=chosen, code=code_html(queries.code_file(found, chosen), chosen), primary=primary,
+        submissions=[(one, one.scores.get(primary.name), queries.trial_log(one)) for one in submissions],
+        is_member=team_queries.is_member(request.user, found.team), config=found.version.config,
+        command=shlex.join(shlex.split(found.entry) + shlex.split(found.args)),
+        earlier=queries.runs(place, found.assignment.slug, limit=30),
+    )  # fmt: skip
+    return render(request, "web/_run.html" if "fragment" in request.GET else "web/run.html", shown)
+
+
+def code_html(content: bytes, name: str) -> str:
+    """A file with syntax classes; what is no text is said to be so."""
+    if b"\0" in content[:8000] or len(content) > SHOWN_BYTES_MAX:
+        return ""
+    try:
+        lexer = get_lexer_for_filename(name)
+    except ClassNotFound:
+        lexer = TextLexer()
+    formatter = HtmlFormatter(linenos="inline", cssclass="syntax", wrapcode=True)
+    return str(highlight(content.decode(errors="replace"), lexer, formatter))
+
+
+@page
+@require_POST
+def act(request: HttpRequest, key: uuid.UUID, verb: str) -> HttpResponse:
+    """Stop, fork or submit a run."""
+    found = queries.run(request.user, key)
+    if verb == "stop":
+        services.stop_run(request.user, found)
+    elif verb == "fork":
+        found = services.fork_run(request.user, found, args=request.POST.get("args"), memo=request.POST.get("memo", ""))
+    elif verb in {"submit", "try"}:
+        services.submit(request.user, found, request.POST.get("checkpoint") or None, trial=verb == "try")
+        messages.success(request, _("On its way: the score shows here and on the board."))
+    else:
+        raise NotFound
+    return redirect("web:run", found.pk)
+
+
+@page
+def diff(request: HttpRequest, key: uuid.UUID, other: uuid.UUID) -> HttpResponse:
+    """What changed in the code between two runs."""
+    left, right = queries.run(request.user, other), queries.run(request.user, key)
+    place = roster.membership(request.user, right.assignment.course.slug)
+    old, new = (dict.fromkeys(path for path, _size in queries.code_files(one)) for one in (left, right))
+    changes = []
+    for path in sorted({**old, **new}):
+        before = queries.code_file(left, path) if path in old else b""
+        after = queries.code_file(right, path) if path in new else b""
+        if before == after:
+            continue
+        lines = difflib.unified_diff(
+            before[:SHOWN_BYTES_MAX].decode(errors="replace").splitlines(),
+            after[:SHOWN_BYTES_MAX].decode(errors="replace").splitlines(), lineterm="", n=3,
+        )  # fmt: skip
+        changes.append((path, list(lines)[2:]))
+    return render(request, "web/diff.html", context(place, "runs", left=left, right=right, changes=changes))
+
+
+@page
+def team(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who is in the team; invite, answer, rename."""
+    place = roster.membership(request.user, slug)
+    roster.require(place, "push_run")
+    own = team_services.team_for(request.user, place.course, "")
+    if request.method == "POST":
+        if username := request.POST.get("invite"):
+            team_services.invite(request.user, own, username)
+        elif name := request.POST.get("name"):
+            team_services.rename(request.user, own, name)
+        elif key := request.POST.get("invitation"):
+            team_services.answer(request.user, int(key), request.POST.get("answer") == "yes")
+        return redirect("web:team", slug)
+    invitations = request.user.team_invitations.filter(  # type: ignore[union-attr]
+        team__course=place.course, answered_at=None
+    ).select_related("team", "invited_by")
+    return render(
+        request,
+        "web/team.html",
+        context(place, "team", team=own, members=own.members.select_related("user"), invitations=invitations),
+    )
+
+
+@page
+def tokens(request: HttpRequest) -> HttpResponse:
+    """API tokens: a new one is shown once."""
+    fresh = ""
+    if request.method == "POST":
+        if key := request.POST.get("revoke"):
+            roster_services.revoke_token(request.user, int(key))
+            return redirect("web:tokens")
+        fresh = roster_services.create_token(request.user, request.POST.get("name", "") or "token")
+    listed = request.user.api_tokens.filter(revoked_at=None).order_by("-created_at")  # type: ignore[union-attr]
+    return render(request, "web/tokens.html", {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS})
+
+
+@page
+def people(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who is in the course; a roster's dry run, then its import."""
+    place = roster.membership(request.user, slug)
+    roster.require(place, "see_people")
+    report = None
+    text = request.POST.get("roster", "")
+    if request.method == "POST":
+        dry = request.POST.get("do") != "import"
+        report = roster_services.import_roster(request.user, place.course, text, dry)
+        if not dry and not report.problems:
+            messages.success(request, _("%d people were added.") % len(report.added))
+            return redirect("web:people", slug)
+    members = place.course.memberships.select_related("user").order_by("role", "user__username")
+    return render(
+        request, "web/people.html", context(place, "people", members=members, report=report, roster_text=text)
+    )
+
+
+@page
+def gpus(request: HttpRequest, slug: str) -> HttpResponse:
+    """Which device does what, and who waits."""
+    place = roster.membership(request.user, slug)
+    roster.require(place, "manage_devices")
+    devices = Device.objects.select_related("node").prefetch_related("leases__attempt__job").order_by("node", "index")
+    shown = []
+    for device in devices:
+        leases = [lease for lease in device.leases.all() if lease.released_at is None]
+        shown.append((device, [(lease, lease.attempt.job.spec["env"].get("SEODANG_SESSION", "")) for lease in leases]))
+    return render(
+        request,
+        "web/gpus.html",
+        context(
+            place, "gpus", devices=shown, queue=queries.queue(place.course),
+            busy=sum(len(leases) for _device, leases in shown), slots=sum(device.slots for device, _leases in shown),
+            gpus=runner_queue.largest_node_gpus(),
+        ),
+    )  # fmt: skip
