@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
-from django.urls import path, re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 http = get_asgi_application()
 
 from hub.web import consumers  # noqa: E402  the apps must be loaded first
 
+TOKEN_PREFIX = "ws/api/"
 with_cookie = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(consumers.routes("ws/"))))
-with_token = consumers.TokenMiddleware(URLRouter(consumers.routes("ws/api/")))
-application = ProtocolTypeRouter(
-    {"http": http, "websocket": URLRouter([re_path(r"^ws/api/", with_token), path("ws/<path:rest>", with_cookie)])}
-)
+with_token = consumers.TokenMiddleware(URLRouter(consumers.routes(TOKEN_PREFIX)))
+
+
+async def websocket(scope: dict[str, Any], receive: Any, send: Any) -> Any:
+    """By prefix, and not by nested routers: those would hand only the rest of the path on."""
+    app = with_token if scope["path"].startswith(f"/{TOKEN_PREFIX}") else with_cookie
+    return await app(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket})
