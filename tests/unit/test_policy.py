@@ -1,0 +1,121 @@
+"""The policy as tables, and its invariants by generated cases."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.policy import HALF_LIFE_SECONDS, Slot, Usage, Waiting, decayed, expected_starts, plan
+
+NOW = 1_000_000.0
+
+
+def job(name: str, share: str = "ml/a", **more: object) -> Waiting:
+    fields: dict[str, object] = {
+        "owner": share, "owner_running_max": 0, "express": False, "gpus": 0, "wall_seconds_max": 600.0,
+        "queued_at": NOW - 60, **more,
+    }  # fmt: skip
+    return Waiting(id=name, share=share, **fields)  # type: ignore[arg-type]
+
+
+def cpus(count: int) -> list[Slot]:
+    return [Slot("cpu", number, "n1", "cpu") for number in range(count)]
+
+
+def started(*args: object) -> list[str]:
+    return [start.job for start in plan(*args).starts]  # type: ignore[arg-type]
+
+
+def test_the_share_that_used_less_goes_first() -> None:
+    queue = [job("heavy", "ml/a", queued_at=NOW - 90), job("light", "ml/b")]
+    usage = [Usage("ml/a", 3600, NOW - 600)]
+    assert started(queue, cpus(1), usage, {}, NOW) == ["light"]
+
+
+def test_a_burst_is_charged_at_entry() -> None:
+    queue = [job(f"a{n}", "ml/a", queued_at=NOW - 100 + n) for n in range(5)] + [job("b", "ml/b", queued_at=NOW)]
+    assert started(queue, cpus(2), [], {}, NOW) == ["a0", "b"]
+
+
+def test_sealed_evaluations_go_before_long_runs() -> None:
+    queue = [job("run", queued_at=NOW - 900), job("score", express=True, queued_at=NOW)]
+    assert started(queue, cpus(1), [], {}, NOW) == ["score"]
+
+
+def test_a_team_at_its_limit_waits_and_is_told_so() -> None:
+    made = plan([job("third", owner_running_max=2)], cpus(4), [], {"ml/a": 2}, NOW)
+    assert made.starts == ()
+    assert made.reasons["third"] == "Your team runs 2 of 2 at once."
+
+
+def test_held_jobs_wait() -> None:
+    assert plan([job("one", held=True)], cpus(1), [], {}, NOW).reasons == {"one": "Held by a TA."}
+
+
+def test_wide_jobs_need_distinct_devices_of_one_node() -> None:
+    split = [Slot("g1", 0, "n1", "gpu"), Slot("g2", 0, "n2", "gpu"), Slot("g1", 1, "n1", "gpu")]
+    assert started([job("wide", gpus=2)], split, [], {}, NOW) == []
+    together = [*split, Slot("g3", 0, "n1", "gpu")]
+    made = plan([job("wide", gpus=2)], together, [], {}, NOW)
+    assert {slot.device for slot in made.starts[0].slots} == {"g1", "g3"}
+
+
+def test_usage_halves_in_a_half_life() -> None:
+    assert decayed([Usage("ml/a", 100, NOW - HALF_LIFE_SECONDS)], NOW) == {"ml": 50.0, "ml/a": 50.0}
+
+
+def test_expected_starts_replay_the_slots() -> None:
+    order = [job("first", wall_seconds_max=100), job("second"), job("third")]
+    assert expected_starts(order, [NOW + 10, NOW + 50], 2, NOW) == {
+        "first": NOW + 10,
+        "second": NOW + 50,
+        "third": NOW + 110,
+    }
+
+
+jobs = st.lists(
+    st.builds(
+        Waiting,
+        id=st.uuids().map(str),
+        share=st.sampled_from(["ml/a", "ml/b", "nlp/a", "nlp/c"]),
+        owner=st.sampled_from(["a", "b", "c"]),
+        owner_running_max=st.integers(0, 3),
+        express=st.booleans(),
+        gpus=st.integers(0, 3),
+        wall_seconds_max=st.floats(1, 1e5),
+        queued_at=st.floats(0, NOW),
+        held=st.booleans(),
+    ),
+    max_size=12,
+    unique_by=lambda one: one.id,
+)
+slots = st.lists(
+    st.builds(
+        Slot,
+        device=st.sampled_from(["d1", "d2", "d3", "d4"]),
+        slot=st.integers(0, 2),
+        node=st.just("n1"),
+        kind=st.sampled_from(["gpu", "cpu", "express"]),
+    ),
+    max_size=8,
+    unique_by=lambda one: (one.device, one.slot),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(jobs, slots)
+def test_a_plan_is_sound(queue: list[Waiting], free: list[Slot]) -> None:
+    made = plan(queue, free, [], {}, NOW)
+    by_id = {one.id: one for one in queue}
+    used = [slot for start in made.starts for slot in start.slots]
+    assert len(used) == len(set(used)), "no slot is leased twice"
+    assert set(used) <= set(free)
+    assert sorted([start.job for start in made.starts] + list(made.order)) == sorted(by_id)
+    assert set(made.reasons) == set(made.order), "whoever waits is told why"
+    for start in made.starts:
+        one = by_id[start.job]
+        assert not one.held
+        assert len(start.slots) == max(1, one.gpus)
+        assert one.gpus == 0 or len({slot.device for slot in start.slots}) == one.gpus
+        assert one.express or all(slot.kind != "express" for slot in start.slots)
+    assert plan(queue, free, [], {}, NOW) == made, "the same question has the same answer"
