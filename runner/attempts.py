@@ -132,11 +132,16 @@ def collect(attempt: Attempt, spec: JobSpec) -> dict[str, Any]:
             _collect_checkpoints(out, spec, found)
         if spec.collect_outputs:
             _collect_outputs(out, spec, found)
-        space = os.statvfs(out)
-        found["overflowed"] = os.path.ismount(folders(attempt).out) and space.f_bavail * space.f_frsize < 64 << 10
+        found["overflowed"] = os.path.ismount(folders(attempt).out) and _is_full(out, spec.limits)
     finally:
         os.close(out)
     return found
+
+
+def _is_full(out: int, limits: Limits) -> bool:
+    """Whether there was no room for one more write: a refused block leaves what is smaller than itself free."""
+    space = os.statvfs(out)
+    return space.f_bavail * space.f_frsize < max(2 << 20, limits.output_bytes_max // 50)
 
 
 def _count(value: object, default: int) -> int:
