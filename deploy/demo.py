@@ -199,7 +199,10 @@ def supervise() -> int:
                 with (logs / f"{name}.log").open("ab") as log:
                     running[name] = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
         if not os.environ.get("DATABASE_URL"):
-            database.start(VAR)
+            try:
+                database.start(VAR)
+            except database.DatabaseError as error:  # what is left of a killed server may still be going away
+                say(f"action=database_not_started error={error}")
         time.sleep(1)
     for process in running.values():
         process.terminate()
