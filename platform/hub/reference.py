@@ -1,0 +1,67 @@
+"""The reference pages that are made from the code, so that they cannot fall behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from drf_spectacular.generators import SchemaGenerator
+
+from courses.assignments.bundle import SCHEMA
+
+EXAMPLE = "examples/digits/assignment.yaml"
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Path under docs/reference → content."""
+    return {
+        "assignment.schema.json": json.dumps(SCHEMA, indent=2, default=str) + "\n",
+        "assignment.md": _assignment(root),
+        "openapi.yaml": yaml.safe_dump(_plain(SchemaGenerator().get_schema(public=True)), sort_keys=True),
+    }
+
+
+def _plain(value: object) -> object:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _keys(schema: dict[str, object], prefix: str = "") -> Iterator[tuple[str, dict[str, object], bool]]:
+    required = schema.get("required", [])
+    properties = schema.get("properties", {})
+    assert isinstance(properties, dict) and isinstance(required, list)
+    for name, inner in properties.items():
+        yield f"{prefix}{name}", inner, name in required
+        if inner.get("type") == "object" and "properties" in inner:
+            yield from _keys(inner, f"{prefix}{name}.")
+        if inner.get("type") == "array" and "properties" in inner.get("items", {}):
+            yield from _keys(inner["items"], f"{prefix}{name}[].")
+
+
+def _assignment(root: Path) -> str:
+    lines = [
+        "# assignment.yaml",
+        "",
+        "Checked against [the schema](assignment.schema.json). Every fault is named with its line, all at once.",
+        "",
+        "| key | must be there | what it takes |",
+        "| --- | --- | --- |",
+    ]
+    for name, inner, required in _keys(SCHEMA):
+        lines.append(f"| `{name}` | {'yes' if required else ''} | {_takes(inner)} |")
+    example = (root / EXAMPLE).read_text().rstrip()
+    return "\n".join([*lines, "", f"`{EXAMPLE}`:", "", "```yaml", example, "```", ""])
+
+
+def _takes(inner: dict[str, object]) -> str:
+    if "const" in inner:
+        return f"`{inner['const']}`"
+    if "enum" in inner:
+        values = inner["enum"]
+        assert isinstance(values, list)
+        return ", ".join(f"`{one}`" for one in values)
+    if "oneOf" in inner:
+        return "text, or text by language: `{en: …, ko: …}`"
+    words = str(inner.get("type", "a time with its offset"))
+    return f"{words} like `{inner['pattern']}`".replace("|", "\\|") if "pattern" in inner else words
