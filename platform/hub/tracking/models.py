@@ -29,6 +29,7 @@ class MetricPoint(models.Model):
     step = models.BigIntegerField()
 
     class Meta:
+        indexes = [models.Index(fields=["run", "id"], name="metric_point_order")]
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "key", "timestamp_ms", "step", "value", "is_nan"], name="metric_point_once"
@@ -37,10 +38,10 @@ class MetricPoint(models.Model):
 
 
 class RunText(models.Model):
-    """A param or a tag."""
+    """A param, a tag, or the JSON of what MLflow keeps beside them."""
 
     run = models.ForeignKey(TrackedRun, on_delete=models.CASCADE, related_name="texts")
-    kind = models.CharField(max_length=8)  # param, tag
+    kind = models.CharField(max_length=8)  # param, tag; untag (a tag gone); input, model, output (JSON)
     key = models.CharField(max_length=250)
     value = models.TextField()
     mirrored = models.BooleanField(default=False)
