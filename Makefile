@@ -26,6 +26,8 @@ run: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	PYTHONPATH=platform $(BIN)/mypy runner courses platform/hub deploy
+	MYPYPATH=client/src $(BIN)/mypy -p seodang -p nsml
 	PYTHONPATH=platform $(BIN)/lint-imports
 
 fix: $(STAMP)

@@ -7,6 +7,7 @@ import signal
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 from django.db import close_old_connections, connection
@@ -106,7 +107,7 @@ class Loop:
         self.stopping.set()
         self.wake()
 
-    def _only_runner(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _only_runner(self) -> psycopg.Connection[Any]:
         while True:
             try:
                 held = psycopg.connect(**parameters(), autocommit=True)
@@ -153,7 +154,7 @@ class Loop:
             self._outbox_woken.wait(TICK_SECONDS)
 
 
-def parameters() -> dict[str, str]:
+def parameters() -> dict[str, Any]:
     """psycopg's words for Django's default database."""
     chosen = connection.settings_dict
     return {

@@ -10,6 +10,7 @@ import tarfile
 
 from django.utils import timezone
 
+from courses.errors import Refused
 from courses.submissions import jobs, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from runner import blobs, notify, queue
@@ -96,7 +97,7 @@ def _train_ended(job: Job, run: Run) -> None:
             return
         try:
             services.submit(run.owner, run, None)
-        except services.Refused as error:
+        except Refused as error:
             run.sentence = f"Finished, not submitted: {error.message} {error.next}"
 
 

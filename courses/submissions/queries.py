@@ -86,8 +86,12 @@ class LogSlice:
 
 def log(run: Run, offset: int) -> LogSlice:
     """The log from ``offset``, a byte position in all that was written."""
-    job = Job.objects.filter(id=run.job or run.preflight_job).first()
+    job = _job(run.job or run.preflight_job)
     return job_log(job, offset) if job else LogSlice(0, 0, "", not run.is_active)
+
+
+def _job(key: uuid.UUID | None) -> Job | None:
+    return Job.objects.filter(id=key).first() if key else None
 
 
 def job_log(job: Job, offset: int) -> LogSlice:
@@ -138,7 +142,7 @@ def _text(data: bytes, offset: int, total: int, done: bool, gap: tuple[int, int]
 
 def run_view(run: Run) -> dict[str, Any]:
     """The API's Run."""
-    job = Job.objects.filter(id=run.job).first() if run.job else None
+    job = _job(run.job)
     waits = job is not None and run.state == RunState.QUEUED
     return {
         "id": str(run.id),
@@ -239,7 +243,7 @@ def timeline(run: Run) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         _moment("succeeded", "Received", run.created_at, f"{run.code_files} files, {run.code_bytes:,} bytes")
     ]
-    preflight = Job.objects.filter(id=run.preflight_job).first()
+    preflight = _job(run.preflight_job)
     if preflight and preflight.ended_at:
         passed = preflight.outcome == "succeeded"
         rows.append(
@@ -250,7 +254,7 @@ def timeline(run: Run) -> list[dict[str, Any]]:
                 "Entry, syntax, imports",
             )  # fmt: skip
         )
-    job = Job.objects.filter(id=run.job).first() if run.job else None
+    job = _job(run.job)
     if job:
         rows.append(_moment("queued", "Queued", job.created_at, job.reason))
         for attempt in job.attempts.select_related("node").order_by("number"):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
-from tests.world import World, push_example, zip_of
 
 from courses.submissions.models import Run
+from tests.world import World, push_example, zip_of
 
 pytestmark = pytest.mark.django_db
 CODE = {"train.py": "print('<script>alert(1)</script>')\n", "predict.py": "pass\n"}

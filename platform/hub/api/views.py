@@ -12,7 +12,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.core.files.uploadedfile import UploadedFile
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import AuthenticationFailed
@@ -42,7 +41,7 @@ def clean(form: type[Any], request: Request) -> dict[str, Any]:
 
 
 @contextmanager
-def uploaded(upload: UploadedFile, bytes_max: int) -> Iterator[Path]:
+def uploaded(upload: Any, bytes_max: int) -> Iterator[Path]:
     """An upload as a file, for as long as it is looked at. Raises Invalid."""
     if (upload.size or 0) > bytes_max:
         raise Invalid(
@@ -83,7 +82,11 @@ class Me(APIView):
         places = roster.memberships(request.user)
         courses = [{"slug": one.course.slug, "title": one.course.title, "role": one.role} for one in places]
         return Response(
-            {"username": request.user.get_username(), "name": request.user.display_name, "courses": courses}
+            {
+                "username": request.user.get_username(),
+                "name": getattr(request.user, "display_name", ""),
+                "courses": courses,
+            }
         )
 
 
