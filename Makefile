@@ -33,7 +33,12 @@ check: $(STAMP)
 fix: $(STAMP)
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-test: $(STAMP)
+$(VENV)/mlflow2/.stamp: requirements-mlflow2.txt $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/mlflow2
+	@$(BIN)/uv pip install --quiet --python $(VENV)/mlflow2/bin/python -r requirements-mlflow2.txt
+	@touch $@
+
+test: $(STAMP) $(VENV)/mlflow2/.stamp
 	@$(BIN)/python deploy/host.py --tests
 	$(BIN)/python platform/hub/database.py start
 	$(BIN)/pytest tests
