@@ -42,3 +42,6 @@ test: $(STAMP) $(VENV)/mlflow2/.stamp
 	@$(BIN)/python deploy/host.py --tests
 	$(BIN)/python platform/hub/database.py start
 	$(BIN)/pytest tests
+
+bench: $(STAMP)
+	@$(BIN)/python -m bench $(FIGURES)
