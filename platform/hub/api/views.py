@@ -65,6 +65,9 @@ class Login(APIView):
     authentication_classes: list[Any] = []
     throttle_classes = [LoginThrottle]
 
+    def get_authenticate_header(self, request: Request) -> str:
+        return "Bearer"  # so that a wrong password is a 401
+
     @extend_schema(request=serializers.LoginInput, responses=dict)
     def post(self, request: Request) -> Response:
         """A new token for a username and password."""
@@ -313,7 +316,10 @@ class Submission(APIView):
 
 def with_rank(submission: Any) -> dict[str, Any]:
     view = queries.submission_view(submission)
-    rows = board(submission.run.assignment).rows if submission.state == "scored" and not submission.trial else []
+    shown = submission.state == "scored" and not submission.trial
+    if submission.run.assignment.current.config.visibility == "staff":
+        shown = False  # the place would tell of the others
+    rows = board(submission.run.assignment).rows if shown else []
     view["rank"] = next((row.rank for row in rows if row.team_id == submission.run.team_id), None)
     return view
 

@@ -20,7 +20,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 from markdown_it import MarkdownIt
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -93,6 +93,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @page
+@require_safe
 def course(request: HttpRequest, slug: str) -> HttpResponse:
     """What runs, what waits and why, what is due."""
     place = roster.membership(request.user, slug)
@@ -103,7 +104,13 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
     due = [(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)]
     upcoming = [one for one, _title in due if one.due_at > timezone.now()]
     team = team_queries.team_of(request.user, place.course, "")
-    standings = Standing.objects.filter(team=team, board__assignment__course=place.course) if team else []
+    standings = [
+        one
+        for one in Standing.objects.select_related("board__assignment").filter(
+            team=team, board__assignment__course=place.course
+        )
+        if team and one.board.assignment.current.config.visibility != "staff"
+    ]
     return render(
         request,
         "web/course.html",
@@ -157,6 +164,7 @@ def push(request: HttpRequest, found: Assignment) -> Any:
 
 
 @page
+@require_safe
 def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
     place = roster.membership(request.user, slug)
@@ -180,6 +188,7 @@ def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def runs(request: HttpRequest, slug: str) -> HttpResponse:
     place = roster.membership(request.user, slug)
     everyone = request.GET.get("all") == "1"
@@ -188,6 +197,7 @@ def runs(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """What the run does now; ``?fragment=1`` is its moving parts alone."""
     found = queries.run(request.user, key)
@@ -238,6 +248,7 @@ def act(request: HttpRequest, key: uuid.UUID, verb: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def diff(request: HttpRequest, key: uuid.UUID, other: uuid.UUID) -> HttpResponse:
     """What changed in the code between two runs."""
     left, right = queries.run(request.user, other), queries.run(request.user, key)
@@ -314,6 +325,7 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def gpus(request: HttpRequest, slug: str) -> HttpResponse:
     """Which device does what, and who waits."""
     place = roster.membership(request.user, slug)
