@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from courses.assignments.models import Assignment
-from courses.roster.models import Role, User
-from courses.roster.services import add_member
+from courses.roster.models import ApiToken, Role, User
+from courses.roster.services import add_member, create_token
 from courses.submissions import services
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from courses.submissions.signals import score_recorded
@@ -40,6 +40,7 @@ class ClassAtWork:
     run: Run  # ended, with a checkpoint, outputs, a log, metrics and a scored submission
     active: Run  # waits to be checked
     submission: Submission
+    token: int  # the id of a token of the student's
 
 
 def make_class(world: World, scratch: Path) -> ClassAtWork:
@@ -55,7 +56,9 @@ def make_class(world: World, scratch: Path) -> ClassAtWork:
     submission = _finish(run)
     people = {"anonymous": None, "rival": rival, "observer": observer}
     people |= {name: getattr(world, name) for name in ("outsider", "student", "teammate", "ta", "teacher")}
-    return ClassAtWork(world, assignment, people, other, run, active, submission)
+    create_token(world.student, "lab")
+    token = ApiToken.objects.get(user=world.student).pk
+    return ClassAtWork(world, assignment, people, other, run, active, submission, token)
 
 
 def _finish(run: Run) -> Submission:

@@ -55,6 +55,9 @@ POST /runs/{run}/other/                             302   404   404   404   404 
 GET  /api/v1/schema/                                401   200   200   200   200   200   200   200
 POST /api/v1/login                                  401   200   200   200   200   200   200   200
 GET  /api/v1/me                                     401   200   200   200   200   200   200   200
+GET  /api/v1/tokens                                 401   200   200   200   200   200   200   200
+POST /api/v1/tokens                                 401   201   201   201   201   201   201   201
+DELETE /api/v1/tokens/{token}                       401   404   404   204   404   404   404   404
 GET  /api/v1/courses/ml/assignments                 401   404   200   200   200   200   200   200
 PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   400   400
 POST /api/v1/courses/ml/assignments/digits/runs     401   404   201   201   201   403   201   201
@@ -121,6 +124,7 @@ BODIES = {
     "POST /settings/tokens/": {"name": "lab"},
     "POST /c/ml/team/": {"name": "renamed"},
     "POST /c/ml/people/": {"roster": "username\nkim\n", "do": "import"},
+    "POST /api/v1/tokens": {"name": "lab", "days": "7"},
     "POST /api/v1/runs/{run}/memo": {"memo": "seen"},
 }
 ROW = re.compile(r"^(GET|POST|PUT|DELETE) +(\S+) +([\d ]+)$", re.MULTILINE)
@@ -146,13 +150,20 @@ def oak(at_work: ClassAtWork) -> Run:
     )  # fmt: skip
 
 
+def fill(path: str, at_work: ClassAtWork, oak: Run) -> str:
+    """The path with the ids of the student's things."""
+    return path.format(
+        run=at_work.run.pk, active=at_work.active.pk, oak=oak.pk, submission=at_work.submission.pk, token=at_work.token
+    )
+
+
 def ask(client: Client, method: str, path: str, at_work: ClassAtWork, oak: Run, person: str) -> HttpResponse:
     body = dict(BODIES.get(f"{method} {path}", {}))
     if path.startswith(("/c/ml/a/digits/", "/api/v1/courses/ml/assignments/digits/runs")) and method == "POST":
         body = {"code": SimpleUploadedFile("code.zip", zip_of({"train.py": "", "predict.py": ""}))}
     if path == "/api/v1/login":
         body = {"username": person, "password": f"{person}-password-1"}
-    where = path.format(run=at_work.run.pk, active=at_work.active.pk, oak=oak.pk, submission=at_work.submission.pk)
+    where = fill(path, at_work, oak)
     send = getattr(client, method.lower())
     if method == "POST":
         return send(where, body)
@@ -234,8 +245,8 @@ def test_every_route_has_its_line(at_work: ClassAtWork, oak: Run) -> None:
     """Each route and, for the API, each of its methods; a page without a POST line takes no POST."""
     covered: dict[str, set[str]] = {}
     for method, path, _ in rows(TABLE) + rows(ACCOUNTS):
-        where = path.format(run=at_work.run.pk, active=at_work.active.pk, oak=oak.pk, submission=at_work.submission.pk)
-        covered.setdefault(key(resolve(where.split("?")[0]).route), set()).add(method)
+        where = fill(path, at_work, oak).split("?")[0]
+        covered.setdefault(key(resolve(where).route), set()).add(method)
     teacher = Client()
     teacher.force_login(at_work.world.teacher, "django.contrib.auth.backends.ModelBackend")
     missing = []
@@ -247,8 +258,7 @@ def test_every_route_has_its_line(at_work: ClassAtWork, oak: Run) -> None:
         missing += [f"{method} /{route}" for method in sorted(wanted - there)]
     assert not missing, "these have no line in the table: " + ", ".join(missing)
     for method, path, _ in rows(TABLE):
-        where = path.format(run=at_work.run.pk, active=at_work.active.pk, oak=oak.pk, submission=at_work.submission.pk)
-        where = where.split("?")[0]
+        where = fill(path, at_work, oak).split("?")[0]
         if method == "GET" and "POST" not in covered[key(resolve(where).route)]:
             assert teacher.post(where).status_code == 405, f"{where} takes a POST"
 

@@ -56,11 +56,26 @@ def page(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            refuse_nul(request)
             return view(request, *args, **kwargs)
         except CourseError as error:
             return render(request, "error.html", {"error": error}, status=error.status)
 
     return login_required(wrapped)
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """No text of ours has a NUL, and Postgres takes none. Raises Invalid."""
+    given = [value for form in (request.GET, request.POST) for values in form.lists() for value in values[1]]
+    if any("\0" in value for value in given):
+        raise Invalid("nul", _("A field holds a NUL character."), _("Take it out and send it again."))
+
+
+def whole_number(text: str) -> int:
+    """A form's number. Raises Invalid."""
+    if not text.isdecimal() or len(text) > 15:
+        raise Invalid("number", _("%r is not a whole number.") % text[:40], _("Go back and choose again."))
+    return int(text)
 
 
 def in_words(text: dict[str, str]) -> str:
@@ -280,7 +295,7 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
         elif name := request.POST.get("name"):
             team_services.rename(request.user, own, name)
         elif key := request.POST.get("invitation"):
-            team_services.answer(request.user, int(key), request.POST.get("answer") == "yes")
+            team_services.answer(request.user, whole_number(key), request.POST.get("answer") == "yes")
         return redirect("web:team", slug)
     invitations = request.user.team_invitations.filter(  # type: ignore[union-attr]
         team__course=place.course, answered_at=None
@@ -298,11 +313,18 @@ def tokens(request: HttpRequest) -> HttpResponse:
     fresh = ""
     if request.method == "POST":
         if key := request.POST.get("revoke"):
-            roster_services.revoke_token(request.user, int(key))
+            roster_services.revoke_token(request.user, whole_number(key))
             return redirect("web:tokens")
-        fresh = roster_services.create_token(request.user, request.POST.get("name", "") or "token")
-    listed = request.user.api_tokens.filter(revoked_at=None).order_by("-created_at")  # type: ignore[union-attr]
-    return render(request, "web/tokens.html", {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS})
+        days = request.POST.get("days")
+        fresh = roster_services.create_token(
+            request.user, request.POST.get("name", "") or "token", whole_number(days) if days else None
+        )
+    listed = roster.tokens(request.user)
+    return render(
+        request,
+        "web/tokens.html",
+        {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS, "now": timezone.now()},
+    )
 
 
 @page
