@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "hub.web",
 ]
 MIDDLEWARE = [
+    "hub.web.middleware.no_nul",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

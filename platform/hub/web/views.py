@@ -66,7 +66,7 @@ def page(view: View) -> View:
 
 def refuse_nul(request: HttpRequest) -> None:
     """No text of ours has a NUL, and Postgres takes none. Raises Invalid."""
-    given = [value for form in (request.GET, request.POST) for values in form.lists() for value in values[1]]
+    given = [value for _name, values in request.POST.lists() for value in values]
     if any("\0" in value for value in given):
         raise Invalid("nul", _("A field holds a NUL character."), _("Take it out and send it again."))
 
