@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+UTF8_FLAG = 0x800  # of a zip's entry: its name is UTF-8
+
 
 class ArchiveError(Exception):
     """The archive is refused; the message is for the person who made it."""
+
+
+# All that zipfile raises on a file that is no zip, is cut short, encrypted, or made by hand to be so.
+READ_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, EOFError, RuntimeError,
+               OSError, ValueError, OverflowError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,10 +38,22 @@ def safe_name(name: str) -> PurePosixPath:
     """The name as a relative path. Raises ArchiveError."""
     if "\\" in name or "\0" in name or any(ord(letter) < 32 for letter in name):
         raise ArchiveError(f"The name {name!r} has a backslash or a control character. Rename it.")
+    if any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # what stands for a byte that is no UTF-8
+        raise ArchiveError(f"The name {name!a} is not UTF-8. Rename it.")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or len(name) > 400 or not path.parts:
         raise ArchiveError(f"The name {name!r} leaves the folder or is too long. Use plain relative names.")
     return path
+
+
+def entry_name(entry: zipfile.ZipInfo) -> str:
+    """The entry's name. A zip that does not say so may still hold UTF-8 (macOS makes such). Raises ArchiveError."""
+    if entry.flag_bits & UTF8_FLAG or entry.filename.isascii():
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        raise ArchiveError("A file name is not UTF-8. Rename it, or zip with a tool that writes UTF-8 names.") from None
 
 
 def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tuple[str, int]]:
@@ -39,32 +61,30 @@ def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tup
     limit = bounds or Bounds()
     try:
         with zipfile.ZipFile(archive) as bundle:
-            entries = [entry for entry in bundle.infolist() if not entry.is_dir()]
+            entries = [(entry_name(entry), entry) for entry in bundle.infolist() if not entry.is_dir()]
             _check(entries, limit)
             written: list[tuple[str, int]] = []
             room = limit.total_bytes
-            for entry in entries:
-                path = target / safe_name(entry.filename)
+            for name, entry in entries:
+                path = target / safe_name(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with bundle.open(entry) as source:
-                    size = _copy_bounded(source, path, min(room, limit.file_bytes), entry.filename)
+                    size = _copy_bounded(source, path, min(room, limit.file_bytes), name)
                 room -= size
-                written.append((entry.filename, size))
+                written.append((name, size))
             return sorted(written)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
+    except READ_ERRORS as error:
         raise ArchiveError(f"This is not a readable zip ({error}). Zip the folder again.") from error
 
 
-def _check(entries: Iterable[zipfile.ZipInfo], limit: Bounds) -> None:
+def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> None:
     seen: set[str] = set()
     total = 0
-    for entry in entries:
-        name = str(safe_name(entry.filename))
+    for given, entry in entries:
+        name = str(safe_name(given))
         mode = entry.external_attr >> 16
         if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
             raise ArchiveError(f"{name} is a link or a device. Put the file itself in.")
-        if "�" in name:
-            raise ArchiveError("A file name is not UTF-8. Rename it.")
         if name in seen:
             raise ArchiveError(f"{name} is in the archive twice.")
         seen.add(name)

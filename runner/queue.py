@@ -61,12 +61,14 @@ def enqueue(
     return job
 
 
-def request_stop(job_id: uuid.UUID) -> None:
-    """Stop a job, whatever its state. Twice is once."""
+def request_stop(job_id: uuid.UUID) -> bool:
+    """Stop a job, whatever its state. Twice is once: whether this was the first time and it had not ended."""
     with transaction.atomic():
         now = timezone.now()
-        Job.objects.filter(id=job_id, stop_requested_at=None).exclude(state=JobState.ENDED).update(
-            stop_requested_at=now
+        first = (
+            Job.objects.filter(id=job_id, stop_requested_at=None)
+            .exclude(state=JobState.ENDED)
+            .update(stop_requested_at=now)
         )
         ended = Job.objects.filter(id=job_id, state=JobState.QUEUED).update(
             state=JobState.ENDED, outcome=states.STOPPED, ended_at=now
@@ -74,6 +76,7 @@ def request_stop(job_id: uuid.UUID) -> None:
         if ended:
             _emit("job_ended", job_id)
         notify.signal(notify.JOBS, str(job_id))
+        return bool(first)
 
 
 def _emit(kind: str, job_id: uuid.UUID, **payload: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,15 @@ YAML_BYTES_MAX = 100_000
 _text = {"type": "string", "maxLength": 2000}
 _words = {"oneOf": [_text, {"type": "object", "additionalProperties": _text, "required": ["en"]}]}
 _path = {"type": "string", "pattern": r"^(?!/)(?!.*\.\.)[\w./-]+$", "maxLength": 200}
-_size = {"type": "string", "pattern": "^[0-9]+[KMG]$"}
-_positive = {"type": "integer", "minimum": 1}
+_title = {"type": "string", "minLength": 1, "maxLength": 200}
+_titles = {"oneOf": [_title, {"type": "object", "additionalProperties": _title, "required": ["en"]}]}
+_spdx = {
+    "type": "string",
+    "maxLength": 64,
+    "pattern": r"^[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*$",
+}
+_size = {"type": "string", "pattern": "^[1-9][0-9]{0,5}[KMG]$"}
+_positive = {"type": "integer", "minimum": 1, "maximum": 10_000_000}
 
 
 def _object(required: list[str], **properties: Any) -> dict[str, Any]:
@@ -30,16 +38,16 @@ SCHEMA: dict[str, Any] = {
         ["version", "slug", "title", "data", "predictions", "metrics", "schedule"],
         version={"const": 1},
         slug={"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"},
-        title=_words,
+        title=_titles,
         summary=_words,
         environment={"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"},
         entry={"type": "string", "minLength": 1, "maxLength": 300},
         resources=_object(
-            [], gpus={"type": "integer", "minimum": 0, "maximum": 64}, cpus={"type": "number", "exclusiveMinimum": 0},
+            [], gpus={"type": "integer", "minimum": 0, "maximum": 64}, cpus={"type": "number", "exclusiveMinimum": 0, "maximum": 1024},
             memory=_size, minutes={**_positive, "maximum": 10080}, output=_size,
         ),
         data=_object(
-            ["license", "train", "test", "labels"], license=_text, source=_text, train=_path, test=_path, labels=_path,
+            ["license", "train", "test", "labels"], license=_spdx, source={"type": "string", "maxLength": 300}, train=_path, test=_path, labels=_path,
             sample=_path,
         ),
         predictions=_object(
@@ -192,11 +200,15 @@ def parse(content: bytes, file: str = "assignment.yaml") -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise BundleError([Problem(file, line, "", str(getattr(error, "problem", error)))]) from None
+    except (ValueError, OverflowError) as error:  # of a value that YAML itself reads, such as the 45th of a month
+        raise BundleError([Problem(file, 1, "", f"a value cannot be read: {error}")]) from None
+    except RecursionError:
+        raise BundleError([Problem(file, 1, "", "is nested too deeply")]) from None
+    if problems := [Problem(file, lines.get(path, 1), _key(path), words) for path, words in _unstorable(raw)]:
+        raise BundleError(problems)
     validator = jsonschema.Draft202012Validator(SCHEMA)
-    problems = [
-        Problem(file, lines.get(tuple(e.absolute_path), 1), ".".join(map(str, e.absolute_path)), e.message[:300])
-        for e in validator.iter_errors(raw)
-    ]
+    found = [(tuple(error.absolute_path), error.message) for error in map(_closest, validator.iter_errors(raw))]
+    problems = [Problem(file, lines.get(path, 1), _key(path), _short(words)) for path, words in found]
     if not problems:
         problems = _beyond_schema(raw, lines, file)
     if problems:
@@ -204,6 +216,45 @@ def parse(content: bytes, file: str = "assignment.yaml") -> dict[str, Any]:
     for key in ("opens", "due"):
         raw["schedule"][key] = _moment(raw["schedule"][key]).isoformat()
     return dict(raw)
+
+
+def _closest(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of a choice (text, or text by language) what is wrong with the one that was meant."""
+    return jsonschema.exceptions.best_match([error]) or error
+
+
+def _short(words: str) -> str:
+    """The start and the end: a message quotes the value, however long, and then says what is wrong with it."""
+    return words if len(words) <= 300 else f"{words[:140]} … {words[-140:]}"
+
+
+def key_lines(content: bytes) -> dict[str, int]:
+    """The line of each key, as ``data.train``, of a document that was parsed before."""
+    node = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+    return {_key(path): line for path, line in _lines(node).items()} if node else {}
+
+
+def _key(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def _unstorable(raw: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """What YAML takes and JSON or the database does not: (path, what is wrong)."""
+    if isinstance(raw, dict):
+        for key, value in raw.items():
+            if not isinstance(key, str):
+                yield path, f"the key {str(key)[:40]} is no text; put it in quotes"
+            else:
+                yield from _unstorable(value, (*path, key))
+    elif isinstance(raw, list):
+        for index, value in enumerate(raw):
+            yield from _unstorable(value, (*path, index))
+    elif isinstance(raw, float) and not math.isfinite(raw):
+        yield path, "is not a finite number"
+    elif isinstance(raw, str) and any(letter == "\0" or 0xD800 <= ord(letter) < 0xE000 for letter in raw):
+        yield path, "has a character that no text may have (NUL or half of a pair)"
+    elif isinstance(raw, bytes | set):
+        yield path, "is neither text, number, list nor mapping"
 
 
 def _beyond_schema(raw: dict[str, Any], lines: dict[tuple[Any, ...], int], file: str) -> list[Problem]:
@@ -237,8 +288,13 @@ def _lines(node: yaml.Node) -> dict[tuple[Any, ...], int]:
         inner = above | {id(at)}
         if isinstance(at, yaml.MappingNode):
             for key, value in at.value:
-                found[(*path, key.value)] = key.start_mark.line + 1
-                walk(value, (*path, key.value), inner)
+                name = key.value if isinstance(key, yaml.ScalarNode) else ""
+                if (*path, name) in found:
+                    raise BundleError(
+                        [Problem("assignment.yaml", key.start_mark.line + 1, _key((*path, name)), "is there twice")]
+                    )
+                found[(*path, name)] = key.start_mark.line + 1
+                walk(value, (*path, name), inner)
         elif isinstance(at, yaml.SequenceNode):
             for index, value in enumerate(at.value):
                 walk(value, (*path, index), inner)

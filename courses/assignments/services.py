@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from courses.assignments.bundle import AssignmentConfig, BundleError, Problem, parse
+from courses.assignments.bundle import AssignmentConfig, BundleError, Problem, key_lines, parse
 from courses.assignments.models import Assignment, AssignmentVersion
 from courses.audit.models import record
 from courses.datasets.models import DatasetVersion
@@ -31,11 +32,12 @@ def push_bundle(actor: Any, course: Course, archive: Path) -> AssignmentVersion:
             raise Invalid("archive", str(error), "Zip the folder that has assignment.yaml.") from error
         folder = _root(folder)
         try:
-            raw = parse((folder / "assignment.yaml").read_bytes())
+            content = (folder / "assignment.yaml").read_bytes()
+            raw = parse(content)
             config = AssignmentConfig.from_raw(raw)
-            if problems := check_folder(config, folder):
+            if problems := check_folder(config, folder, key_lines(content)):
                 raise BundleError(problems)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise Invalid("bundle", "There is no assignment.yaml in it.", "Push the folder that has it.") from None
         except BundleError as error:
             details = [vars(problem) for problem in error.problems]
@@ -51,10 +53,15 @@ def _root(folder: Path) -> Path:
     return folder
 
 
-def check_folder(config: AssignmentConfig, folder: Path) -> list[Problem]:
-    """What the yaml names and the folder lacks."""
+def check_folder(config: AssignmentConfig, folder: Path, lines: Mapping[str, int]) -> list[Problem]:
+    """What the yaml names and the folder lacks. ``lines`` has the line of each key."""
+
+    def at(key: str, message: str) -> Problem:
+        return Problem("assignment.yaml", lines.get(key, 1), key, message)
+
+    keys = {name: name if name == "baseline" else f"data.{name}" for name in config.paths}
     problems = [
-        Problem("assignment.yaml", 1, f"data.{name}", f"the folder {path} is not there or is empty")
+        at(keys[name], f"the folder {path} is not there or is empty")
         for name, path in config.paths.items()
         if not (folder / path).is_dir() or not any((folder / path).iterdir())
     ]
@@ -62,14 +69,12 @@ def check_folder(config: AssignmentConfig, folder: Path) -> list[Problem]:
         problems.append(Problem("scorer/score.py", 1, "scorer", "is missing; it scores the predictions"))
     if not (settings.ROOT / "environments" / config.environment).is_dir():
         known = ", ".join(sorted(path.name for path in (settings.ROOT / "environments").iterdir() if path.is_dir()))
-        problems.append(Problem("assignment.yaml", 1, "environment", f"{config.environment!r} is not one of {known}"))
+        problems.append(at("environment", f"{config.environment!r} is not one of {known}"))
     labels = (folder / config.paths["labels"]).resolve()
-    for name in ("train", "test"):
-        readable = (folder / config.paths[name]).resolve()
-        if labels == readable or labels.is_relative_to(readable):
-            problems.append(
-                Problem("assignment.yaml", 1, "data.labels", f"lies inside data.{name}: students could read it")
-            )
+    for name, path in config.paths.items():
+        readable = (folder / path).resolve()
+        if name != "labels" and (labels.is_relative_to(readable) or readable.is_relative_to(labels)):
+            problems.append(at("data.labels", f"and {keys[name]} lie one inside the other: students could read it"))
     return problems
 
 
@@ -107,7 +112,7 @@ def _store(
         assignment=assignment,
         number=number,
         raw=raw,
-        readme=readme.read_text(errors="replace")[:200_000] if readme.is_file() else "",
+        readme=readme.read_text(errors="replace").replace("\0", "\ufffd")[:200_000] if readme.is_file() else "",
         dataset=dataset,
         scorer_sha256=tree("scorer"),
         bundle_sha256=tree(),

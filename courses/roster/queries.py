@@ -40,6 +40,11 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def tokens(user: Any) -> list[ApiToken]:
+    """Those that were not revoked, newest first; one whose time is over is among them."""
+    return list(ApiToken.objects.filter(user=user, revoked_at=None).order_by("-created_at", "-id"))
+
+
 def user_for_token(token: str) -> User | None:
     """The owner of a live token; notes when it was last used, at most once a minute."""
     now = timezone.now()

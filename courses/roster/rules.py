@@ -18,6 +18,7 @@ TABLE: Mapping[str, frozenset[str]] = {
     "push_assignment": STAFF,
     "manage_devices": STAFF,
     "import_roster": frozenset({INSTRUCTOR}),
+    "manage_people": frozenset({INSTRUCTOR}),
     "see_people": STAFF,
     "see_audit": STAFF,
     "open_mlflow": STAFF,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import secrets
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from courses.audit.models import record
-from courses.errors import NotFound
+from courses.errors import Invalid, NotFound, Refused
 from courses.roster import queries
 from courses.roster.models import ApiToken, Course, Membership, Role, User
+from runner import notify
 
 ROSTER_BYTES_MAX = 1 << 20
+TOKEN_DAYS_MAX = 3_650
 
 
 @dataclass
@@ -41,6 +44,7 @@ def create_course(actor: Any, slug: str, title: str, term: str = "") -> Course:
 def add_member(actor: Any, course: Course, user: User, role: str) -> Membership:
     place, _ = Membership.objects.update_or_create(course=course, user=user, defaults={"role": role})
     record(actor, "member.set", user.username, course.slug, role=role)
+    recheck(user)
     return place
 
 
@@ -56,17 +60,46 @@ def join(user: User, code: str) -> Membership:
     return place
 
 
-def create_token(user: Any, name: str) -> str:
-    """A new token, shown once; its hash is kept."""
+@transaction.atomic
+def remove_member(actor: Any, course: Course, username: str) -> None:
+    """Take somebody out of the course: what they see of it closes at once. Their runs stay with their team, and they
+    are in it again when they are added again. Raises Forbidden, NotFound, Refused."""
+    queries.require(queries.membership(actor, course.slug), "manage_people")
+    Course.objects.select_for_update().get(pk=course.pk)  # two instructors who remove each other leave one
+    place = Membership.objects.select_related("user").filter(course=course, user__username=username).first()
+    if place is None:
+        raise NotFound("no_such_person", f"Nobody in this course is called {username}.", "Check the username.")
+    others = Membership.objects.filter(course=course, role=Role.INSTRUCTOR).exclude(pk=place.pk)
+    if place.role == Role.INSTRUCTOR and not others.exists():
+        raise Refused("last_instructor", "This is the course's only instructor.", "Make another one first.")
+    place.delete()
+    record(actor, "member.remove", username, course.slug, role=place.role)
+    recheck(place.user)
+
+
+def recheck(user: User) -> None:
+    """Have each open socket of ``user`` ask again whether it may stay open."""
+    notify.send(f"user.{user.pk}", {"type": "recheck"})
+
+
+def create_token(user: Any, name: str, days: int | None = None) -> str:
+    """A new token, shown once; its hash is kept. It ends after ``days``, if that is said. Raises Invalid."""
+    if days is not None and not 1 <= days <= TOKEN_DAYS_MAX:
+        raise Invalid("days", f"A token lives from 1 to {TOKEN_DAYS_MAX:,} days.", "Leave it out for no end.")
+    ends = None if days is None else timezone.now() + dt.timedelta(days=days)
     token = f"sdg_{secrets.token_urlsafe(30)}"
-    ApiToken.objects.create(user=user, name=name[:100] or "token", digest=queries.digest(token))
-    record(user, "token.create", name)
+    ApiToken.objects.create(user=user, name=name[:100] or "token", digest=queries.digest(token), expires_at=ends)
+    record(user, "token.create", name, days=days)
     return token
 
 
+@transaction.atomic
 def revoke_token(user: Any, token_id: int) -> None:
-    ApiToken.objects.filter(user=user, id=token_id, revoked_at=None).update(revoked_at=timezone.now())
+    """What is open by it closes. Raises NotFound when there is no such live token of theirs."""
+    if not ApiToken.objects.filter(user=user, id=token_id, revoked_at=None).update(revoked_at=timezone.now()):
+        raise NotFound("no_such_token", "You have no such token.", "It may be revoked already.")
     record(user, "token.revoke", token_id)
+    recheck(user)
 
 
 @transaction.atomic

@@ -157,9 +157,9 @@ def stop_run(actor: Any, run: Run) -> None:
     fresh = Run.objects.select_for_update().get(pk=run.pk)
     if not fresh.is_active:
         return
-    for job in filter(None, (fresh.preflight_job, fresh.job)):
-        queue.request_stop(job)
-    record(actor, "run.stop", run.session, place.course.slug)
+    stopped = [queue.request_stop(job) for job in (fresh.preflight_job, fresh.job) if job]
+    if any(stopped):
+        record(actor, "run.stop", run.session, place.course.slug)
 
 
 def fork_run(actor: Any, run: Run, *, args: str | None = None, memo: str = "") -> Run:

@@ -13,6 +13,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 http = get_asgi_application()
 
+from hub.bounds import BoundedBody  # noqa: E402
 from hub.web import consumers  # noqa: E402  the apps must be loaded first
 
 TOKEN_PREFIX = "ws/api/"
@@ -26,4 +27,4 @@ async def websocket(scope: dict[str, Any], receive: Any, send: Any) -> Any:
     return await app(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+application = ProtocolTypeRouter({"http": BoundedBody(http), "websocket": websocket})

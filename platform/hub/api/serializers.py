@@ -11,6 +11,11 @@ class LoginInput(serializers.Serializer[None]):
     name = serializers.CharField(max_length=100, default="command line")
 
 
+class TokenInput(serializers.Serializer[None]):
+    name = serializers.CharField(max_length=100)
+    days = serializers.IntegerField(default=None, allow_null=True)
+
+
 class PushInput(serializers.Serializer[None]):
     code = serializers.FileField()
     entry = serializers.CharField(max_length=300, default="", allow_blank=True)

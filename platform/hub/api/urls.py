@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
-from hub.api import views
+from hub.api import accounts, views
 
 app_name = "api"
 urlpatterns = [
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("login", views.Login.as_view(), name="login"),
-    path("me", views.Me.as_view(), name="me"),
+    path("login", accounts.Login.as_view(), name="login"),
+    path("me", accounts.Me.as_view(), name="me"),
+    path("tokens", accounts.Tokens.as_view(), name="tokens"),
+    path("tokens/<int:token>", accounts.Token.as_view(), name="token"),
     path("courses/<slug:course>/assignments", views.Assignments.as_view(), name="assignments"),
     path("courses/<slug:course>/assignments/<slug:slug>/runs", views.AssignmentRuns.as_view(), name="push"),
     path("courses/<slug:course>/assignments/<slug:slug>/board", views.Board.as_view(), name="board"),

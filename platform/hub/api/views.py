@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from courses.assignments import queries as assignments
@@ -27,17 +23,11 @@ from courses.errors import Invalid, NotFound
 from courses.leaderboards.queries import board
 from courses.roster import queries as roster
 from courses.roster.rules import allowed
-from courses.roster.services import create_token
 from courses.submissions import queries, services
 from hub.api import serializers
+from hub.api.accounts import clean
 from hub.tracking import queries as tracking
 from runner import blobs
-
-
-def clean(form: type[Any], request: Request) -> dict[str, Any]:
-    given = form(data=request.data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 @contextmanager
@@ -54,40 +44,6 @@ def uploaded(upload: Any, bytes_max: int) -> Iterator[Path]:
             sink.write(block)
         sink.flush()
         yield Path(sink.name)
-
-
-class LoginThrottle(AnonRateThrottle):
-    rate = "20/min"
-
-
-class Login(APIView):
-    permission_classes = [AllowAny]
-    authentication_classes: list[Any] = []
-    throttle_classes = [LoginThrottle]
-
-    @extend_schema(request=serializers.LoginInput, responses=dict)
-    def post(self, request: Request) -> Response:
-        """A new token for a username and password."""
-        given = clean(serializers.LoginInput, request)
-        user = authenticate(request._request, username=given["username"], password=given["password"])
-        if user is None:
-            raise AuthenticationFailed("This username and password do not match.", "login_failed")
-        return Response({"token": create_token(user, given["name"]), "username": user.get_username()})
-
-
-class Me(APIView):
-    @extend_schema(responses=dict)
-    def get(self, request: Request) -> Response:
-        """Who I am, and in which courses."""
-        places = roster.memberships(request.user)
-        courses = [{"slug": one.course.slug, "title": one.course.title, "role": one.role} for one in places]
-        return Response(
-            {
-                "username": request.user.get_username(),
-                "name": getattr(request.user, "display_name", ""),
-                "courses": courses,
-            }
-        )
 
 
 class Assignments(APIView):
@@ -313,7 +269,10 @@ class Submission(APIView):
 
 def with_rank(submission: Any) -> dict[str, Any]:
     view = queries.submission_view(submission)
-    rows = board(submission.run.assignment).rows if submission.state == "scored" and not submission.trial else []
+    shown = submission.state == "scored" and not submission.trial
+    if submission.run.assignment.current.config.visibility == "staff":
+        shown = False  # the place would tell of the others
+    rows = board(submission.run.assignment).rows if shown else []
     view["rank"] = next((row.rank for row in rows if row.team_id == submission.run.team_id), None)
     return view
 

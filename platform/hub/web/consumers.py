@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.urls import path
 
@@ -29,14 +33,24 @@ class TokenMiddleware:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
         headers = dict(scope["headers"])
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        user = await sync_to_async(user_for_token)(token) if kind.lower() == "bearer" and token else None
-        return await self.app({**scope, "user": user or AnonymousUser()}, receive, send)
+        given = token.strip() if kind.lower() == "bearer" else ""
+        user = await database_sync_to_async(user_for_token)(given) if given else None
+        return await self.app({**scope, "user": user or AnonymousUser(), "token": given}, receive, send)
+
+
+def user_now(scope: Any) -> Any:
+    """Whom the socket's token or session speaks for now: nobody, once it was revoked, expired or logged out."""
+    if "token" in scope:
+        return user_for_token(scope["token"]) or AnonymousUser()
+    engine: Any = import_module(settings.SESSION_ENGINE)
+    session = engine.SessionStore(scope["session"].session_key)
+    return get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
 
 
 class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """What the two have in common."""
 
-    group = ""
+    rooms: tuple[str, ...] = ()
     checked = 0.0
 
     def look(self) -> dict[str, Any]:
@@ -47,8 +61,9 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         if not self.scope["user"].is_authenticated:
             await self.close(GONE)
             return
-        self.group = await sync_to_async(self.group_name)()
-        await self.channel_layer.group_add(self.group, self.channel_name)  # before the snapshot, so none is missed
+        self.rooms = (self.group_name(), f"user.{self.scope['user'].pk}")
+        for room in self.rooms:  # before the snapshot, so none is missed
+            await self.channel_layer.group_add(room, self.channel_name)
         if (snapshot := await self._look()) is None:
             await self.close(GONE)
             return
@@ -60,21 +75,30 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     async def _look(self) -> dict[str, Any] | None:
         try:
-            snapshot = await sync_to_async(self.look)()
+            snapshot: dict[str, Any] = await database_sync_to_async(self._look_as_now)()
         except CourseError:
             return None
         self.checked = time.monotonic()
         return snapshot
 
+    def _look_as_now(self) -> dict[str, Any]:
+        self.scope["user"] = user_now(self.scope)
+        return self.look()
+
     async def disconnect(self, code: int) -> None:
-        if self.group:
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+        for room in self.rooms:
+            await self.channel_layer.group_discard(room, self.channel_name)
 
     async def forward(self, message: dict[str, Any]) -> None:
         if time.monotonic() - self.checked > RECHECK_SECONDS and await self._look() is None:
             await self.close(GONE)
             return
         await self.send_json(message)
+
+    async def recheck(self, message: dict[str, Any]) -> None:
+        """Something changed about who they are: told at once, and not at the next event."""
+        if await self._look() is None:
+            await self.close(GONE)
 
     async def resync(self, message: dict[str, Any]) -> None:
         snapshot = await self._look()

@@ -20,7 +20,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 from markdown_it import MarkdownIt
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -56,11 +56,26 @@ def page(view: View) -> View:
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            refuse_nul(request)
             return view(request, *args, **kwargs)
         except CourseError as error:
             return render(request, "error.html", {"error": error}, status=error.status)
 
     return login_required(wrapped)
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """No text of ours has a NUL, and Postgres takes none. Raises Invalid."""
+    given = [value for _name, values in request.POST.lists() for value in values]
+    if any("\0" in value for value in given):
+        raise Invalid("nul", _("A field holds a NUL character."), _("Take it out and send it again."))
+
+
+def whole_number(text: str) -> int:
+    """A form's number. Raises Invalid."""
+    if not text.isdecimal() or len(text) > 15:
+        raise Invalid("number", _("%r is not a whole number.") % text[:40], _("Go back and choose again."))
+    return int(text)
 
 
 def in_words(text: dict[str, str]) -> str:
@@ -93,6 +108,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @page
+@require_safe
 def course(request: HttpRequest, slug: str) -> HttpResponse:
     """What runs, what waits and why, what is due."""
     place = roster.membership(request.user, slug)
@@ -103,7 +119,13 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
     due = [(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)]
     upcoming = [one for one, _title in due if one.due_at > timezone.now()]
     team = team_queries.team_of(request.user, place.course, "")
-    standings = Standing.objects.filter(team=team, board__assignment__course=place.course) if team else []
+    standings = [
+        one
+        for one in Standing.objects.select_related("board__assignment").filter(
+            team=team, board__assignment__course=place.course
+        )
+        if team and one.board.assignment.current.config.visibility != "staff"
+    ]
     return render(
         request,
         "web/course.html",
@@ -157,6 +179,7 @@ def push(request: HttpRequest, found: Assignment) -> Any:
 
 
 @page
+@require_safe
 def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
     place = roster.membership(request.user, slug)
@@ -180,6 +203,7 @@ def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def runs(request: HttpRequest, slug: str) -> HttpResponse:
     place = roster.membership(request.user, slug)
     everyone = request.GET.get("all") == "1"
@@ -188,6 +212,7 @@ def runs(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     """What the run does now; ``?fragment=1`` is its moving parts alone."""
     found = queries.run(request.user, key)
@@ -238,6 +263,7 @@ def act(request: HttpRequest, key: uuid.UUID, verb: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def diff(request: HttpRequest, key: uuid.UUID, other: uuid.UUID) -> HttpResponse:
     """What changed in the code between two runs."""
     left, right = queries.run(request.user, other), queries.run(request.user, key)
@@ -269,7 +295,7 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
         elif name := request.POST.get("name"):
             team_services.rename(request.user, own, name)
         elif key := request.POST.get("invitation"):
-            team_services.answer(request.user, int(key), request.POST.get("answer") == "yes")
+            team_services.answer(request.user, whole_number(key), request.POST.get("answer") == "yes")
         return redirect("web:team", slug)
     invitations = request.user.team_invitations.filter(  # type: ignore[union-attr]
         team__course=place.course, answered_at=None
@@ -287,11 +313,18 @@ def tokens(request: HttpRequest) -> HttpResponse:
     fresh = ""
     if request.method == "POST":
         if key := request.POST.get("revoke"):
-            roster_services.revoke_token(request.user, int(key))
+            roster_services.revoke_token(request.user, whole_number(key))
             return redirect("web:tokens")
-        fresh = roster_services.create_token(request.user, request.POST.get("name", "") or "token")
-    listed = request.user.api_tokens.filter(revoked_at=None).order_by("-created_at")  # type: ignore[union-attr]
-    return render(request, "web/tokens.html", {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS})
+        days = request.POST.get("days")
+        fresh = roster_services.create_token(
+            request.user, request.POST.get("name", "") or "token", whole_number(days) if days else None
+        )
+    listed = roster.tokens(request.user)
+    return render(
+        request,
+        "web/tokens.html",
+        {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS, "now": timezone.now()},
+    )
 
 
 @page
@@ -314,6 +347,7 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @page
+@require_safe
 def gpus(request: HttpRequest, slug: str) -> HttpResponse:
     """Which device does what, and who waits."""
     place = roster.membership(request.user, slug)

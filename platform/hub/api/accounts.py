@@ -1,0 +1,84 @@
+"""The API's views of who somebody is: login, tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import AnonRateThrottle
+from rest_framework.views import APIView
+
+from courses.roster import queries as roster
+from courses.roster.services import create_token, revoke_token
+from hub.api import serializers
+
+
+def clean(form: type[Any], request: Request) -> dict[str, Any]:
+    """The request's fields, checked."""
+    given = form(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+class LoginThrottle(AnonRateThrottle):
+    rate = "20/min"
+
+
+class Login(APIView):
+    permission_classes = [AllowAny]
+    authentication_classes: list[Any] = []
+    throttle_classes = [LoginThrottle]
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return "Bearer"  # so that a wrong password is a 401
+
+    @extend_schema(request=serializers.LoginInput, responses=dict)
+    def post(self, request: Request) -> Response:
+        """A new token for a username and password."""
+        given = clean(serializers.LoginInput, request)
+        user = authenticate(request._request, username=given["username"], password=given["password"])
+        if user is None:
+            raise AuthenticationFailed("This username and password do not match.", "login_failed")
+        return Response({"token": create_token(user, given["name"]), "username": user.get_username()})
+
+
+class Me(APIView):
+    @extend_schema(responses=dict)
+    def get(self, request: Request) -> Response:
+        """Who I am, and in which courses."""
+        places = roster.memberships(request.user)
+        courses = [{"slug": one.course.slug, "title": one.course.title, "role": one.role} for one in places]
+        return Response(
+            {
+                "username": request.user.get_username(),
+                "name": getattr(request.user, "display_name", ""),
+                "courses": courses,
+            }
+        )
+
+
+class Tokens(APIView):
+    @extend_schema(responses=dict)
+    def get(self, request: Request) -> Response:
+        """My tokens, newest first; never the tokens themselves."""
+        fields = ("id", "name", "created_at", "last_used_at", "expires_at")
+        return Response([{name: getattr(one, name) for name in fields} for one in roster.tokens(request.user)])
+
+    @extend_schema(request=serializers.TokenInput, responses=dict)
+    def post(self, request: Request) -> Response:
+        """A new token, shown this once; with ``days`` it ends after them."""
+        given = clean(serializers.TokenInput, request)
+        return Response({"token": create_token(request.user, given["name"], given["days"])}, status=201)
+
+
+class Token(APIView):
+    @extend_schema(responses=None)
+    def delete(self, request: Request, token: int) -> Response:
+        """Revoke one of my tokens; what is open by it closes."""
+        revoke_token(request.user, token)
+        return Response(status=204)
