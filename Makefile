@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 export SEODANG_VAR ?= $(CURDIR)/var
 
-.PHONY: demo stop run test check fix bench
+.PHONY: demo stop run test check fix bench screenshots
 
 $(STAMP): requirements.txt requirements-dev.txt client/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,3 +37,7 @@ test: $(STAMP)
 	@$(BIN)/python deploy/host.py --tests
 	$(BIN)/python platform/hub/database.py start
 	$(BIN)/pytest tests
+
+screenshots: $(STAMP)
+	@$(BIN)/python deploy/host.py --tests
+	@$(BIN)/python deploy/screenshots.py
