@@ -7,6 +7,7 @@ other teams' earlier scores are rows, ranked by the same service that ranks real
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import os
 import shutil
@@ -16,9 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
-VAR = Path(os.environ.get("SEODANG_VAR", str(ROOT / "var"))) / "screenshots"
+VAR = Path(os.environ.get("SEODANG_VAR", str(ROOT / "var"))).resolve() / "screenshots"
 os.environ["SEODANG_VAR"] = str(VAR)
 os.environ["SEODANG_PORT"] = os.environ.get("SEODANG_SCREENSHOTS_PORT", "8490")
 os.environ.pop("DATABASE_URL", None)
@@ -50,7 +53,7 @@ SLOW = "--epochs 900"
 def main() -> int:
     from playwright.sync_api import sync_playwright
 
-    shutil.rmtree(VAR, ignore_errors=True)
+    forget()
     try:
         if demo.start(with_class=True, detach=True):
             return 1
@@ -68,11 +71,19 @@ def main() -> int:
         return 1
     finally:
         demo.stop_all()
-        shutil.rmtree(VAR, ignore_errors=True)
+        forget()
     large = [path.name for path in OUT.glob("*.png") if path.stat().st_size > BYTES_MAX]
     if large:
         print(f"Larger than {BYTES_MAX} bytes: {', '.join(large)}", file=sys.stderr)
     return 1 if large else 0
+
+
+def forget() -> None:
+    """A class begins anew: this site's folders go, its database with them."""
+    from hub import database
+
+    for folder in (VAR, database.home(VAR)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_class() -> str:
@@ -101,9 +112,10 @@ def make_class() -> str:
         teams.append(create(user, digits.course, team_name, ""))
     add_scores(pushed, teams)
     demo.say("The student pushes the better solution")
-    folder = shutil.copytree(ROOT / "examples/digits/better", VAR / "better")
+    folder = Path(shutil.copytree(ROOT / "examples/digits/better", VAR / "better"))
     demo.cli("student", "run", "-d", "digits", "--submit", "-m", "RBF features, averaged", folder=folder)
     slow(folder / "train.py")
+    (folder / ".seodang").unlink(missing_ok=True)
     archive = Path(shutil.make_archive(str(VAR / "slow"), "zip", folder))
     for person, memo in (("student", "more landmarks"), ("doyun", "gamma 0.4"), ("seoyeon", "long run"),
                          ("teammate", "gamma 0.2")):  # fmt: skip
@@ -203,13 +215,15 @@ def signed_in(browser: Any, person: str, **options: Any) -> Any:
     return page
 
 
-def take(page: Any, path: str, name: str, wait: str = "h1") -> None:
+def take(page: Any, path: str, name: str, wait: str = "h1", full: bool = True) -> None:
     page.goto(path)
     page.locator(wait).first.wait_for()
     if page.locator("#link").count():
         page.locator("#link[data-link=up]").wait_for()
     page.wait_for_timeout(400)  # a curve's last frame
-    page.screenshot(path=OUT / f"{name}.png", full_page=True)
+    taken = page.screenshot(full_page=full)
+    # Flat colours: a palette looks the same and is a third of the size.
+    Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(OUT / f"{name}.png", optimize=True)
     demo.say(f"  docs/screenshots/{name}.png")
 
 

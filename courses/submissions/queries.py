@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from courses.errors import NotFound
 from courses.roster.models import Course, Membership
@@ -24,8 +24,6 @@ RUNS_MAX = 500
 
 
 def _visible(user: Any) -> QuerySet[Run]:
-    from django.db.models import Q
-
     staff = Membership.objects.filter(user=user, role__in=["instructor", "ta"]).values("course")
     teams = TeamMember.objects.filter(user=user).values("team")
     here = Membership.objects.filter(user=user).values("course")
@@ -221,12 +219,22 @@ def queue(course: Course) -> list[dict[str, Any]]:
     rows = [
         {
             "run": str(run.id), "session": run.session, "team": run.team.name, "position": job.position,
-            "expected_start": job.expected_start_at, "reason": job.reason,
+            "expected_start": job.expected_start_at, "reason": job.reason, "held": job.held,
+            "gpus": job.spec["gpus"], "minutes": job.spec["limits"]["wall_seconds_max"] / 60,
         }
         for run in waiting
         if run.job and (job := jobs.get(run.job))
     ]  # fmt: skip
     return sorted(rows, key=lambda row: row["position"] or 10**9)
+
+
+def run_of_job(job_id: uuid.UUID) -> uuid.UUID | None:
+    """The run that a job of any kind belongs to."""
+    run = Run.objects.filter(Q(job=job_id) | Q(preflight_job=job_id)).values_list("pk", flat=True).first()
+    if run is None:
+        of = Submission.objects.filter(Q(predict_job=job_id) | Q(score_job=job_id))
+        run = of.values_list("run_id", flat=True).first()
+    return run
 
 
 def active(place: Membership) -> list[Run]:

@@ -222,6 +222,12 @@ def submissions_today(team: Team, assignment: Assignment) -> int:
     ).count()  # fmt: skip
 
 
+def submissions_left(team: Team, assignment: Assignment) -> tuple[int, int]:
+    """(left today, allowed a day)."""
+    most = assignment.current.config.submissions_per_day
+    return max(0, most - submissions_today(team, assignment)), most
+
+
 def _checkpoint(run: Run, name: str | None) -> Checkpoint:
     named = run.checkpoints.filter(name=name).first() if name else best_checkpoint(run)
     if named is None:
