@@ -30,6 +30,7 @@ from courses.roster import queries as roster
 from courses.roster import services as roster_services
 from courses.roster.models import Membership
 from courses.roster.rules import allowed
+from courses.sentences import read
 from courses.submissions import queries, services
 from courses.teams import queries as team_queries
 from courses.teams import services as team_services
@@ -208,7 +209,7 @@ def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
         place, "runs", run=found, view=queries.run_view(found), timeline=queries.timeline(found), files=files,
         chosen=chosen, code=code_html(queries.code_file(found, chosen), chosen), primary=primary,
         submissions=[
-            (one, one.scores.get(primary.name), queries.trial_log(one), one.sentence) for one in submissions
+            (one, one.scores.get(primary.name), queries.trial_log(one), read(one.sentence)) for one in submissions
         ],
         is_member=team_queries.is_member(request.user, found.team), config=found.version.config,
         command=shlex.join(shlex.split(found.entry) + shlex.split(found.args)),
