@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 export SEODANG_VAR ?= $(CURDIR)/var
 
-.PHONY: demo stop run test check fix bench
+.PHONY: demo stop run test check fix bench screenshots
 
 $(STAMP): requirements.txt requirements-dev.txt client/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -45,3 +45,6 @@ test: $(STAMP) $(VENV)/mlflow2/.stamp
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(FIGURES)
+screenshots: $(STAMP)
+	@$(BIN)/python deploy/host.py --tests
+	@$(BIN)/python deploy/screenshots.py
