@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from runner.sentences import Said, write
+from runner.sentences import Said, tell
 
 
 class ArchiveError(Said):
@@ -29,11 +29,11 @@ class Bounds:
 def safe_name(name: str) -> PurePosixPath:
     """The name as a relative path. Raises ArchiveError."""
     if "\\" in name or "\0" in name or any(ord(letter) < 32 for letter in name):
-        raise ArchiveError(write("The name {name} has a backslash or a control character. Rename it.", name=repr(name)))
+        raise ArchiveError(tell("The name {name} has a backslash or a control character. Rename it.", name=repr(name)))
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or len(name) > 400 or not path.parts:
         raise ArchiveError(
-            write("The name {name} leaves the folder or is too long. Use plain relative names.", name=repr(name))
+            tell("The name {name} leaves the folder or is too long. Use plain relative names.", name=repr(name))
         )
     return path
 
@@ -56,7 +56,7 @@ def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tup
                 written.append((entry.filename, size))
             return sorted(written)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
-        raise ArchiveError(write("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
+        raise ArchiveError(tell("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
 
 
 def _check(entries: Iterable[zipfile.ZipInfo], limit: Bounds) -> None:
@@ -66,16 +66,16 @@ def _check(entries: Iterable[zipfile.ZipInfo], limit: Bounds) -> None:
         name = str(safe_name(entry.filename))
         mode = entry.external_attr >> 16
         if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
-            raise ArchiveError(write("{name} is a link or a device. Put the file itself in.", name=name))
+            raise ArchiveError(tell("{name} is a link or a device. Put the file itself in.", name=name))
         if "�" in name:
-            raise ArchiveError(write("A file name is not UTF-8. Rename it."))
+            raise ArchiveError(tell("A file name is not UTF-8. Rename it."))
         if name in seen:
-            raise ArchiveError(write("{name} is in the archive twice.", name=name))
+            raise ArchiveError(tell("{name} is in the archive twice.", name=name))
         seen.add(name)
         total += entry.file_size
     if len(seen) > limit.files:
         raise ArchiveError(
-            write(
+            tell(
                 "{n:,} files are more than {most:,}. List what is not code in .nsmlignore.",
                 n=len(seen),
                 most=limit.files,
@@ -83,7 +83,7 @@ def _check(entries: Iterable[zipfile.ZipInfo], limit: Bounds) -> None:
         )
     if total > limit.total_bytes:
         raise ArchiveError(
-            write(
+            tell(
                 "{n:,} bytes unpacked are more than {most:,}. List data in .nsmlignore.",
                 n=total, most=limit.total_bytes,
             )
@@ -96,7 +96,7 @@ def _copy_bounded(source: IO[bytes], path: Path, room: int, name: str) -> int:
         while block := source.read(1 << 20):
             size += len(block)
             if size > room:  # a header that lied about its size
-                raise ArchiveError(write("{name} unpacks to more than allowed.", name=name))
+                raise ArchiveError(tell("{name} unpacks to more than allowed.", name=name))
             sink.write(block)
     return size
 
