@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import FileResponse, HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -32,6 +32,9 @@ from courses.submissions import queries, services
 from hub.api import serializers
 from hub.tracking import queries as tracking
 from runner import blobs
+
+WAIT = OpenApiParameter("wait", int, description="1: hold the answer, at most 25 s, until there is something new.")
+STATE = OpenApiParameter("state", str, description="With wait: the state that is known already.")
 
 
 def clean(form: type[Any], request: Request) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class Runs(APIView):
 
 
 class Run(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, STATE], responses=dict)
     def get(self, request: Request, run: str) -> Response:
         """One run."""
         found = queries.run(request.user, run)
@@ -190,7 +193,7 @@ class Memo(APIView):
 
 
 class Log(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, OpenApiParameter("offset", int)], responses=dict)
     def get(self, request: Request, run: str) -> Response:
         """The log from a byte offset."""
         offset = request.query_params.get("offset", "0")
@@ -305,7 +308,7 @@ class Submissions(APIView):
 
 
 class Submission(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, STATE], responses=dict)
     def get(self, request: Request, submission: str) -> Response:
         """One submission, with its team's rank now."""
         return Response(with_rank(queries.submission(request.user, submission)))
