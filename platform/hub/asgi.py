@@ -13,8 +13,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 http = get_asgi_application()
 
+from hub.api.waiting import LongPolls  # noqa: E402  the apps must be loaded first
 from hub.bounds import BoundedBody  # noqa: E402
-from hub.web import consumers  # noqa: E402  the apps must be loaded first
+from hub.web import consumers  # noqa: E402
 
 TOKEN_PREFIX = "ws/api/"
 with_cookie = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(consumers.routes("ws/"))))
@@ -27,4 +28,4 @@ async def websocket(scope: dict[str, Any], receive: Any, send: Any) -> Any:
     return await app(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": BoundedBody(http), "websocket": websocket})
+application = ProtocolTypeRouter({"http": BoundedBody(LongPolls(http)), "websocket": websocket})

@@ -18,7 +18,7 @@ Json = Any
 Advance = Callable[[int], None]
 
 RETRY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)
-TIMEOUT_SECONDS = 40.0  # longer than the server's longest poll, which is 20
+TIMEOUT_SECONDS = 40.0  # longer than the server holds a request, which is 25
 RETRY_AFTER_SECONDS_MAX = 30.0
 _BUSY = (502, 503, 504)
 
@@ -112,8 +112,9 @@ class Api:
             params["limit"] = str(limit)
         return self._json("GET", f"courses/{_part(course)}/runs", params=params)
 
-    def run(self, run: str, *, retry: bool = True) -> Json:
-        return self._json("GET", f"runs/{run}", repeat=retry)
+    def run(self, run: str, known: str = "", *, retry: bool = True) -> Json:
+        """One run; with ``known``, a state, held by the server until there is something else to say."""
+        return self._json("GET", f"runs/{run}", params=_waiting(known), repeat=retry)
 
     def find(self, course: Callable[[], str], session: str) -> Json:
         """The run of a session ``team/slug/N``, or of a run's id. Raises Refused where there is none."""
@@ -161,9 +162,8 @@ class Api:
     def submit(self, run: str, checkpoint: str | None, trial: bool) -> Json:
         return self._json("POST", f"runs/{run}/submissions", json={"checkpoint": checkpoint, "trial": int(trial)})
 
-    def submission(self, submission: str, *, wait: bool = False, retry: bool = True) -> Json:
-        params = {"wait": "1"} if wait else {}
-        return self._json("GET", f"submissions/{submission}", params=params, repeat=retry)
+    def submission(self, submission: str, known: str = "", *, retry: bool = True) -> Json:
+        return self._json("GET", f"submissions/{submission}", params=_waiting(known), repeat=retry)
 
     def board(self, course: str, assignment: str) -> Json:
         return self._json("GET", f"courses/{_part(course)}/assignments/{_part(assignment)}/board")
@@ -269,6 +269,10 @@ def _retry_after(response: httpx.Response) -> float | None:
     if response.status_code not in (429, 503) or not asked.isdigit():
         return None
     return float(asked) if float(asked) <= RETRY_AFTER_SECONDS_MAX else None
+
+
+def _waiting(known: str) -> dict[str, str]:
+    return {"wait": "1", "state": known} if known else {}
 
 
 def _part(name: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from seodang import _text
 from seodang._api import Api
 from seodang._errors import NetworkError
 
-STATE_POLL_SECONDS = 1.0
+HELD_SECONDS_MIN = 1.0  # between two looks at a server that does not hold the request
 RECONNECT_SECONDS_MAX = 600.0  # then the command gives up; the run itself goes on
 RECONNECT_WAIT_SECONDS_MAX = 15.0
 SUBMISSION_APPEARS_SECONDS_MAX = 60.0
@@ -31,22 +32,25 @@ class Follower:
 
     def run(self, run: dict[str, Any], offset: int = 0) -> dict[str, Any]:
         """Follow until the run has ended and its log is read to the end; return its last state."""
-        run_id = run["id"]
-        tries = run.get("try")
+        run_id, tries = run["id"], run.get("try")
+        before: dict[str, Any] = {}
         while True:
-            run = self.steady(lambda: self.api.run(run_id, retry=False))
+            run = self._look(run_id, before)
+            before = run
             self._tell(_text.state_line(run))
             if run.get("try") != tries:
                 tries, offset = run.get("try"), 0  # a new try has a log of its own
             if run["state"] in _text.WAITING:
-                time.sleep(STATE_POLL_SECONDS)
                 continue
             ended = run["state"] in _text.TERMINAL
-            offset, done = self._log_step(run_id, offset, wait=not ended)
+            asked, start = time.monotonic(), offset
+            piece = self.steady(partial(self.api.log, run_id, start, wait=not ended, retry=False))
+            offset, done = self.show(piece, start)
             if ended and done:
                 return run
-            if done:  # the container has ended and the platform is still collecting
-                time.sleep(STATE_POLL_SECONDS)
+            quiet = offset == start and not piece["text"] and time.monotonic() - asked < HELD_SECONDS_MIN
+            if not (piece["done"] or quiet):
+                before = {}  # more log may come at once, so the run is only glanced at
 
     def submissions_of(self, run: dict[str, Any]) -> dict[str, Any] | None:
         """The submission that ``run --submit`` asked for, once it has ended; None where none appears."""
@@ -55,22 +59,33 @@ class Follower:
         while not run.get("submissions"):
             if time.monotonic() > until:
                 return None
-            time.sleep(STATE_POLL_SECONDS)
+            time.sleep(HELD_SECONDS_MIN)
             run = self.steady(lambda: self.api.run(run_id, retry=False))
         return self.submission(run["submissions"][-1])
 
     def submission(self, submission: dict[str, Any]) -> dict[str, Any]:
-        wanted = submission["id"]
         while submission["state"] not in _text.SUBMISSION_TERMINAL:
             self._tell(_text.score_line(submission))
-            asked = time.monotonic()
-            submission = self.steady(lambda: self.api.submission(wanted, wait=True, retry=False))
-            if time.monotonic() - asked < STATE_POLL_SECONDS:  # the server did not hold the request
-                time.sleep(STATE_POLL_SECONDS)
+            call = partial(self.api.submission, submission["id"], submission["state"], retry=False)
+            submission = self._held(submission, call)
         if submission.get("trial") and submission.get("log"):
             self.write(submission["log"])
         self._tell(_text.score_line(submission))
         return submission
+
+    def _look(self, run: str, before: dict[str, Any]) -> dict[str, Any]:
+        """The run: now where ``before`` is {}, else once it is no longer as it was."""
+        if not before:
+            return self.steady(lambda: self.api.run(run, retry=False))
+        return self._held(before, lambda: self.api.run(run, before["state"], retry=False))
+
+    def _held(self, before: dict[str, Any], call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A call that the server answers when there is news; one that does not hold it is not asked in a storm."""
+        asked = time.monotonic()
+        found = self.steady(call)
+        if found == before and time.monotonic() - asked < HELD_SECONDS_MIN:
+            time.sleep(HELD_SECONDS_MIN)
+        return found
 
     def steady(self, call: Callable[[], T]) -> T:
         """Repeat a call over a lost network, with growing waits. Raises NetworkError after ten minutes of it."""
@@ -84,10 +99,6 @@ class Follower:
                 self.say(f"reconnecting in {wait:.0f} s ({_text.safe(error.message)})")
             time.sleep(wait)
             wait = min(wait * 2, RECONNECT_WAIT_SECONDS_MAX)
-
-    def _log_step(self, run: str, offset: int, *, wait: bool) -> tuple[int, bool]:
-        piece = self.steady(lambda: self.api.log(run, offset, wait=wait, retry=False))
-        return self.show(piece, offset)
 
     def show(self, piece: dict[str, Any], offset: int) -> tuple[int, bool]:
         """Write a piece of log; return the next offset and whether this was the last piece."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import FileResponse, HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,6 +28,9 @@ from hub.api import serializers
 from hub.api.accounts import clean
 from hub.tracking import queries as tracking
 from runner import blobs
+
+WAIT = OpenApiParameter("wait", int, description="1: hold the answer, at most 25 s, until there is something new.")
+STATE = OpenApiParameter("state", str, description="With wait: the state that is known already.")
 
 
 @contextmanager
@@ -110,7 +113,7 @@ class Runs(APIView):
 
 
 class Run(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, STATE], responses=dict)
     def get(self, request: Request, run: str) -> Response:
         """One run."""
         found = queries.run(request.user, run)
@@ -146,7 +149,7 @@ class Memo(APIView):
 
 
 class Log(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, OpenApiParameter("offset", int)], responses=dict)
     def get(self, request: Request, run: str) -> Response:
         """The log from a byte offset."""
         offset = request.query_params.get("offset", "0")
@@ -261,7 +264,7 @@ class Submissions(APIView):
 
 
 class Submission(APIView):
-    @extend_schema(responses=dict)
+    @extend_schema(parameters=[WAIT, STATE], responses=dict)
     def get(self, request: Request, submission: str) -> Response:
         """One submission, with its team's rank now."""
         return Response(with_rank(queries.submission(request.user, submission)))

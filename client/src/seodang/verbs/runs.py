@@ -1,0 +1,110 @@
+"""Looking at runs and steering them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from seodang import _text
+from seodang._command import Context, cli, detachable, verb
+from seodang.verbs.push import follow_run
+
+
+@verb(cli, "ps")
+@click.option("-a", "--all", "everyone", is_flag=True, help="Ended runs too, and as staff everyone's.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("-d", "--assignment", default="")
+def ps(c: Context, everyone: bool, limit: int, assignment: str) -> None:
+    """The team's runs."""
+    runs = c.api.runs(c.course, assignment=assignment, everyone=everyone, limit=limit)[:limit]
+    c.answer(runs)
+    if not c.as_json:
+        rows = [(one["session"], _ps_state(one), _text.clock(one["created_at"]), _summary(one),
+                 _text.best_score(one), one["memo"]) for one in runs]  # fmt: skip
+        _text.table(("SESSION", "STATE", "SENT", "SUMMARY", "SCORE", "MEMO"), rows, right=("SCORE",))
+
+
+@verb(cli, "logs")
+@click.option("-f", "--follow", is_flag=True, help="Stay until the run ends.")
+@click.argument("session")
+def logs(c: Context, session: str, follow: bool) -> int:
+    """What a run printed."""
+    found = c.find(session)
+    if follow:
+        with detachable(c, session):
+            return follow_run(c, found, submit=False)
+        return 0
+    follower, offset, done, text = c.follower(), 0, False, []
+    while not done:
+        piece = c.api.log(found["id"], offset)
+        text.append(piece["text"])
+        if c.as_json:
+            following = int(piece["offset"])
+        else:
+            following, _ = follower.show(piece, offset)
+        done = following <= offset or following >= int(piece["total"])
+        offset = following
+    c.answer({"session": found["session"], "offset": offset, "total": piece["total"], "done": piece["done"],
+              "text": "".join(text)})  # fmt: skip
+    return 0
+
+
+@verb(cli, "stop")
+@click.argument("session")
+def stop(c: Context, session: str) -> None:
+    """Stop a run; what it saved so far is kept."""
+    found = c.find(session)
+    stopped = c.api.stop(found["id"]) or c.api.run(found["id"])
+    c.answer(stopped)
+    if not c.as_json:
+        c.say(_text.state_line(stopped))
+
+
+@verb(cli, "memo")
+@click.argument("session")
+@click.argument("text")
+def memo(c: Context, session: str, text: str) -> None:
+    """Set a run's note."""
+    found = c.find(session)
+    changed = c.api.memo(found["id"], text) or {**found, "memo": text}
+    c.answer(changed)
+    if not c.as_json:
+        c.say(_text.safe(f"{found['session']}: {text}"))
+
+
+@verb(cli, "command")
+@click.argument("session")
+def command(c: Context, session: str) -> None:
+    """The command that would start this run again."""
+    found = c.find(session)
+    words = ["seodang", "run", "-d", found["assignment"]]
+    for option, key in (("-e", "entry"), ("-a", "args"), ("-m", "memo")):
+        if found.get(key):
+            words += [option, found[key]]
+    line = shlex.join(words)
+    c.answer({"session": found["session"], "command": line})
+    if not c.as_json:
+        c.say(_text.safe(line))
+
+
+@verb(cli, "queue")
+def queue(c: Context) -> None:
+    """What waits, about how long, and why."""
+    waiting = c.api.queue(c.course)
+    c.answer(waiting)
+    if not c.as_json:
+        rows = [(one["position"], one["run"]["session"] if isinstance(one["run"], dict) else one["run"],
+                 _text.clock(one["expected_start"]), one["reason"]) for one in waiting]  # fmt: skip
+        _text.table(("POSITION", "RUN", "ABOUT", "WHY"), rows, right=("POSITION",))
+
+
+def _ps_state(found: dict[str, Any]) -> str:
+    if found["state"] == "queued" and found.get("position"):
+        return f"queued {_text.ordinal(found['position'])}"
+    return str(found["state"]).replace("_", " ")
+
+
+def _summary(found: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {_text.number(value)}" for name, value in (found.get("summary") or {}).items())
