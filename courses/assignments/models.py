@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.functional import cached_property
 
 from courses.assignments.bundle import AssignmentConfig
 from courses.datasets.models import DatasetVersion
@@ -24,8 +25,12 @@ class Assignment(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    kept: AssignmentVersion | None = None  # what a query read with it, for as long as that query's answer lives
+
     @property
     def current(self) -> AssignmentVersion:
+        if self.kept is not None:
+            return self.kept
         version = self.versions.order_by("-number").first()
         assert version is not None  # made in the same transaction as the assignment
         return version
@@ -46,6 +51,6 @@ class AssignmentVersion(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["assignment", "number"], name="assignment_version")]
 
-    @property
+    @cached_property
     def config(self) -> AssignmentConfig:
         return AssignmentConfig.from_raw(self.raw)

@@ -80,6 +80,7 @@ class Strip:
     """All teams on one line, the better the further right."""
 
     dots: list[Dot]
+    circles: str  # of all dots but one's own, as SVG
     low: float
     high: float
     own: Dot | None
@@ -108,4 +109,5 @@ def strip(view: BoardView, own: BoardRow | None) -> Strip | None:
     pass_x = x(view.pass_score) if view.pass_score is not None else None
     if pass_x is not None and not 0 <= pass_x <= 100:
         pass_x = None
-    return Strip(dots, worst, best, next((dot for dot in dots if dot.own), None), pass_x)
+    circles = "".join(f'<circle cx="{dot.x:g}%" cy="{dot.y:g}" r="2.5"/>' for dot in dots if not dot.own)
+    return Strip(dots, circles, worst, best, next((dot for dot in dots if dot.own), None), pass_x)

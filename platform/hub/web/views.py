@@ -36,13 +36,13 @@ from courses.teams import queries as team_queries
 from courses.teams import services as team_services
 from hub.tracking import queries as tracking
 from hub.web import summaries
+from hub.web.boards import drawn
 from hub.web.shown import SHOWN_BYTES_MAX, code_html, in_words, meters, readme_html
 from runner import queue as runner_queue
 from runner.models import Device
 
 View = Callable[..., HttpResponse]
 HOME_RUNS = 12
-MOVED_SECONDS = 30
 LOG_SHOWN_MAX = 20_000  # letters that the page itself brings
 
 
@@ -74,14 +74,15 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def context(place: Membership, at: str, **more: Any) -> dict[str, Any]:
-    """What every page of a course needs; ``at`` is the place in its navigation."""
+def context(place: Membership, at: str, listed: list[Assignment] | None = None, **more: Any) -> dict[str, Any]:
+    """What every page of a course needs; ``at`` is the place in its navigation, ``listed`` the course's assignments."""
+    listed = assignments.assignments(place.course) if listed is None else listed
     return {
         "place": place,
         "course": place.course,
         "at": at,
         "is_staff": allowed(place.role, "see_all_runs"),
-        "first_assignment": next(iter(assignments.assignments(place.course)), None),
+        "first_assignment": next(iter(listed), None),
         **more,
     }
 
@@ -189,23 +190,26 @@ def push(request: HttpRequest, found: Assignment) -> Any:
 def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
     place = roster.membership(request.user, slug)
-    found = assignments.assignment(place.course, name)
+    listed = assignments.assignments(place.course)
+    found = assignments.named(listed, place.course, name)
     config = found.current.config
     if config.visibility == "staff":
         roster.require(place, "see_all_runs")
     view = board_view(found)
     team = team_queries.team_of(request.user, place.course, found.slug)
     own = next((row for row in view.rows if team and row.team_id == team.pk), None)
-    rows = context(
-        place, "board", assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
-        team=team, live=tracking.live_for_board(found.pk), leader=view.rows[0] if view.rows else None,
+    live = tracking.live_for_board(found.pk)
+    passing = summaries.passing(view)
+    above, below = drawn.rows(view, team.pk if team else None, live, passing)
+    shown = context(
+        place, "board", listed, assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
+        team=team, live=live, leader=view.rows[0] if view.rows else None,
         just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
-        passing=summaries.passing(view), strip=summaries.strip(view, own),
-        boards=[(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)],
+        passing=passing, above=above, below=below, strip=summaries.strip(view, own),
+        boards=[(one, in_words(dict(one.current.config.title))) for one in listed],
         gap=abs(own.score - view.rows[0].score) if own else None,
-        recent=timezone.now() - dt.timedelta(seconds=MOVED_SECONDS),
     )  # fmt: skip
-    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", rows)
+    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", shown)
 
 
 @page

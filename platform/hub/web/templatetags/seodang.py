@@ -58,10 +58,16 @@ def time_words() -> str:
     return json.dumps({"ago": past_words(), "units": unit_words()}, ensure_ascii=False)
 
 
-def words(at: dt.datetime) -> str:
+def age(at: dt.datetime) -> tuple[str, int]:
+    """In the largest unit that it fills: ("min", 5)."""
     seconds = max(0, int((timezone.now() - at).total_seconds()))
     name, size = next((one for one in UNITS if seconds >= one[1]), UNITS[-1])
-    return past_words()[name] % (seconds // size)
+    return name, seconds // size
+
+
+def words(at: dt.datetime) -> str:
+    name, count = age(at)
+    return past_words()[name] % count
 
 
 @register.filter
