@@ -29,6 +29,7 @@ check: $(STAMP)
 	PYTHONPATH=platform $(BIN)/mypy runner courses platform/hub deploy
 	MYPYPATH=client/src $(BIN)/mypy -p seodang -p nsml
 	PYTHONPATH=platform $(BIN)/lint-imports
+	$(BIN)/djlint --lint --quiet templates
 
 fix: $(STAMP)
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -223,7 +223,7 @@ def take(page: Any, path: str, name: str, wait: str = "h1", full: bool = True) -
     page.wait_for_timeout(400)  # a curve's last frame
     taken = page.screenshot(full_page=full)
     # Flat colours: a palette looks the same and is a third of the size.
-    Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE).save(
+    Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3).save(
         OUT / f"{name}.png", optimize=True
     )
     demo.say(f"  docs/screenshots/{name}.png")

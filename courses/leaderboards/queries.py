@@ -61,5 +61,5 @@ def _rows(assignment: int, version: int, seq: int) -> tuple[BoardRow, ...]:
     """Kept by the sequence number, which no two states of a board share: a whole class asks at each score."""
     found = Standing.objects.filter(board=assignment).values_list(*COLUMNS)
     return tuple(
-        BoardRow(*fields, f"{team}/{slug}/{number}", checkpoint) for *fields, team, slug, number, checkpoint in found
+        BoardRow(*[*fields, f"{team}/{slug}/{number}", checkpoint]) for *fields, team, slug, number, checkpoint in found
     )

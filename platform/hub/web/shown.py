@@ -30,7 +30,8 @@ def readme_html(text: str) -> str:
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-    return str(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))
+    # Code may be wider than the page: it scrolls, and the keyboard must reach what scrolls.
+    return str(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})).replace("<pre>", '<pre tabindex="0">')
 
 
 def meters(usage: dict[str, Any]) -> list[dict[str, Any]]:
