@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import tarfile
 
-from django.utils import timezone
-
 from courses.errors import Refused
 from courses.submissions import jobs, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
@@ -53,7 +51,7 @@ def _preflight(kind: str, job: Job, run: Run) -> None:
     if job.outcome == "succeeded":
         services.start_job(run)
         return
-    run.ended_at = timezone.now()
+    run.ended_at = queue.database_now()
     if job.outcome == "stopped":
         run.state, run.sentence = RunState.STOPPED, "Stopped before it started."
     elif job.outcome == "lost":
@@ -72,7 +70,7 @@ def _train(kind: str, job: Job, run: Run) -> None:
         if run.state == RunState.QUEUED:
             run.state = RunState.STARTING
     elif kind == "job_started":
-        run.state, run.started_at = RunState.RUNNING, run.started_at or timezone.now()
+        run.state, run.started_at = RunState.RUNNING, run.started_at or queue.database_now()
     elif kind == "job_retrying":
         run.state = RunState.QUEUED
         run.sentence = f"Worker lost, retrying ({job.tries + 1} of {job.tries_max}). Our fault; it costs you nothing."
@@ -82,7 +80,7 @@ def _train(kind: str, job: Job, run: Run) -> None:
 
 
 def _train_ended(job: Job, run: Run) -> None:
-    run.state, run.ended_at = RunState(job.outcome), timezone.now()
+    run.state, run.ended_at = RunState(job.outcome), queue.database_now()
     run.exit_code = job.detail.get("exit_code")
     sentence = RUN_SENTENCES[job.outcome].format(code=run.exit_code, tries=job.tries)
     run.sentence = " ".join(filter(None, [sentence, job.detail.get("warning", "")]))
@@ -184,7 +182,7 @@ def _scored(job: Job, submission: Submission) -> None:
             theirs=False,
         )
         return
-    submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, timezone.now()
+    submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, queue.database_now()
     submission.sentence = "Tried on the public sample; not on the board." if submission.trial else ""
     submission.save()
     if not submission.trial:
