@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 export SEODANG_VAR ?= $(CURDIR)/var
 
-.PHONY: demo stop run test check fix bench
+.PHONY: demo stop run test check fix bench screenshots
 
 $(STAMP): requirements.txt requirements-dev.txt client/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,7 +33,18 @@ check: $(STAMP)
 fix: $(STAMP)
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-test: $(STAMP)
+$(VENV)/mlflow2/.stamp: requirements-mlflow2.txt $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/mlflow2
+	@$(BIN)/uv pip install --quiet --python $(VENV)/mlflow2/bin/python -r requirements-mlflow2.txt
+	@touch $@
+
+test: $(STAMP) $(VENV)/mlflow2/.stamp
 	@$(BIN)/python deploy/host.py --tests
 	$(BIN)/python platform/hub/database.py start
 	$(BIN)/pytest tests
+
+bench: $(STAMP)
+	@$(BIN)/python -m bench $(FIGURES)
+screenshots: $(STAMP)
+	@$(BIN)/python deploy/host.py --tests
+	@$(BIN)/python deploy/screenshots.py

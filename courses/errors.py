@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
+
 
 class CourseError(Exception):
     """The root of the domain's errors."""
@@ -33,10 +35,12 @@ class NotFound(CourseError):
 
     status = 404
 
-    def __init__(
-        self, code: str = "not_found", message: str = "There is nothing here for you.", next: str = ""
-    ) -> None:
-        super().__init__(code, message, next or "Check the address, or ask your instructor to add you to the course.")
+    def __init__(self, code: str = "not_found", message: str = "", next: str = "") -> None:
+        super().__init__(
+            code,
+            message or gettext("There is nothing here for you."),
+            next or gettext("Check the address, or ask your instructor to add you to the course."),
+        )
 
 
 class Refused(CourseError):

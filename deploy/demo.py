@@ -14,22 +14,26 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 VAR = Path(os.environ.setdefault("SEODANG_VAR", str(ROOT / "var")))
 PORT = int(os.environ.get("SEODANG_PORT", "8400"))
+MLFLOW_PORT = int(os.environ.get("SEODANG_MLFLOW_PORT", str(PORT + 1)))
 ADDRESS = f"http://127.0.0.1:{PORT}"
 PYTHON = sys.executable
 CAST = {"teacher": "instructor", "ta": "ta", "student": "student", "teammate": "student", "outsider": ""}
 COURSE = "ml"
 EXAMPLES = ("digits", "diabetes", "mnist-torch", "cuda-warmup")
 PAGE_SECONDS_MAX = 60
-SCORE_SECONDS_MAX = 600
+TICK_SECONDS = 0.5
+RESTART_SECONDS = (1.0, 30.0)  # first and longest wait before a process that ends is started again
 
 
 class DemoError(Exception):
@@ -40,14 +44,24 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def processes() -> dict[str, list[str]]:
-    """What one installation consists of."""
-    uvicorn = ["-m", "uvicorn", "hub.asgi:application", "--app-dir", str(ROOT / "platform"), "--host", "127.0.0.1"]
+@dataclass(frozen=True)
+class Process:
+    """One of what an installation consists of."""
+
+    words: tuple[str, ...]
+    after_page: bool = False  # off the critical path: started once the site answers, and with less of the CPU
+
+
+def processes() -> dict[str, Process]:
+    uvicorn = ("-m", "uvicorn", "hub.asgi:application", "--app-dir", str(ROOT / "platform"), "--host", "127.0.0.1")
     found = {
-        "tracking": [PYTHON, "manage.py", "tracking"],
-        "runner": [PYTHON, "manage.py", "runner"],
-        "web": [PYTHON, *uvicorn, "--port", str(PORT), "--log-level", "warning", "--ws", "websockets"],
+        "tracking": Process((PYTHON, "manage.py", "tracking")),
+        "runner": Process((PYTHON, "manage.py", "runner")),
+        "web": Process((PYTHON, *uvicorn, "--port", str(PORT), "--log-level", "warning", "--ws", "websockets")),
     }
+    if os.environ.get("SEODANG_MLFLOW", "1").lower() in {"1", "true", "yes", "on"}:
+        found["mirror"] = Process(("nice", PYTHON, "manage.py", "mirror"), after_page=True)
+        found["mlflow"] = Process(("nice", PYTHON, "manage.py", "mlflow"), after_page=True)
     return found
 
 
@@ -57,8 +71,9 @@ def prepare(with_class: bool) -> None:
     from hub import database
 
     VAR.mkdir(parents=True, exist_ok=True)
-    if free_port_taken():
-        raise DemoError(f"Port {PORT} is taken. Run: make stop, or SEODANG_PORT=8500 make demo")
+    for port in {PORT, MLFLOW_PORT}:
+        if answers(port):
+            raise DemoError(f"Port {port} is taken. Run: make stop, or SEODANG_PORT=8500 make demo")
     try:
         if not os.environ.get("DATABASE_URL"):
             say("Postgres")
@@ -82,9 +97,9 @@ def prepare(with_class: bool) -> None:
         seed()
 
 
-def free_port_taken() -> bool:
+def answers(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", PORT)) == 0
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def seed() -> None:
@@ -176,42 +191,56 @@ def await_page() -> None:
             time.sleep(0.1)
 
 
+class Supervisor:
+    """Starts the processes and keeps them up; one that keeps ending is started ever less often."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.stopping = threading.Event()
+        self._waits: dict[str, tuple[float, float]] = {}  # when to start again, the wait after that
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        for name, process in processes().items():
+            ended = name not in self.running or self.running[name].poll() is not None
+            due, wait = self._waits.get(name, (0.0, RESTART_SECONDS[0]))
+            if not ended and now > due + RESTART_SECONDS[1]:
+                self._waits.pop(name, None)  # it stayed up
+            if not ended or now < due or (process.after_page and not answers(PORT)):
+                continue
+            self._waits[name] = (now + wait, min(wait * 2, RESTART_SECONDS[1]))
+            with (VAR / "logs" / f"{name}.log").open("ab") as log:
+                self.running[name] = subprocess.Popen(process.words, cwd=ROOT, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
 def supervise() -> int:
-    """Start the processes and keep them up until SIGTERM; then stop them and the database."""
+    """Until SIGTERM; then stop the processes and the database."""
     from hub import database
 
-    logs = VAR / "logs"
-    logs.mkdir(exist_ok=True)
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    (VAR / "logs").mkdir(exist_ok=True)
+    supervisor = Supervisor()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stopping.set())
     (VAR / "supervisor.pid").write_text(str(os.getpid()))
-    while not stopping:
-        for name, words in processes().items():
-            process = running.get(name)
-            if process is None or process.poll() is not None:
-                with (logs / f"{name}.log").open("ab") as log:
-                    running[name] = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log)
-        if not os.environ.get("DATABASE_URL"):
+    own_database = not os.environ.get("DATABASE_URL")
+    while not supervisor.stopping.wait(TICK_SECONDS):
+        supervisor.tick()
+        if own_database and not database.runs(VAR):
             try:
                 database.start(VAR)
             except database.DatabaseError as error:  # what is left of a killed server may still be going away
                 say(f"action=database_not_started error={error}")
-        time.sleep(1)
-    for process in running.values():
-        process.terminate()
-    for process in running.values():
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    if not os.environ.get("DATABASE_URL"):
+    supervisor.stop()
+    if own_database:
         database.stop(VAR)
     (VAR / "supervisor.pid").unlink(missing_ok=True)
     return 0

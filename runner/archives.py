@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from runner.sentences import Said, write
+
 UTF8_FLAG = 0x800  # of a zip's entry: its name is UTF-8
 
 
-class ArchiveError(Exception):
+class ArchiveError(Said):
     """The archive is refused; the message is for the person who made it."""
 
 
@@ -37,12 +39,14 @@ class Bounds:
 def safe_name(name: str) -> PurePosixPath:
     """The name as a relative path. Raises ArchiveError."""
     if "\\" in name or "\0" in name or any(ord(letter) < 32 for letter in name):
-        raise ArchiveError(f"The name {name!r} has a backslash or a control character. Rename it.")
+        raise ArchiveError(write("The name {name} has a backslash or a control character. Rename it.", name=repr(name)))
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # what stands for a byte that is no UTF-8
-        raise ArchiveError(f"The name {name!a} is not UTF-8. Rename it.")
+        raise ArchiveError(write("The name {name} is not UTF-8. Rename it.", name=ascii(name)))
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or len(name) > 400 or not path.parts:
-        raise ArchiveError(f"The name {name!r} leaves the folder or is too long. Use plain relative names.")
+        raise ArchiveError(
+            write("The name {name} leaves the folder or is too long. Use plain relative names.", name=repr(name))
+        )
     return path
 
 
@@ -74,7 +78,7 @@ def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tup
                 written.append((name, size))
             return sorted(written)
     except READ_ERRORS as error:
-        raise ArchiveError(f"This is not a readable zip ({error}). Zip the folder again.") from error
+        raise ArchiveError(write("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
 
 
 def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> None:
@@ -84,15 +88,26 @@ def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> Non
         name = str(safe_name(given))
         mode = entry.external_attr >> 16
         if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
-            raise ArchiveError(f"{name} is a link or a device. Put the file itself in.")
+            raise ArchiveError(write("{name} is a link or a device. Put the file itself in.", name=name))
         if name in seen:
-            raise ArchiveError(f"{name} is in the archive twice.")
+            raise ArchiveError(write("{name} is in the archive twice.", name=name))
         seen.add(name)
         total += entry.file_size
     if len(seen) > limit.files:
-        raise ArchiveError(f"{len(seen):,} files are more than {limit.files:,}. List what is not code in .nsmlignore.")
+        raise ArchiveError(
+            write(
+                "{n:,} files are more than {most:,}. List what is not code in .nsmlignore.",
+                n=len(seen),
+                most=limit.files,
+            )
+        )
     if total > limit.total_bytes:
-        raise ArchiveError(f"{total:,} bytes unpacked are more than {limit.total_bytes:,}. List data in .nsmlignore.")
+        raise ArchiveError(
+            write(
+                "{n:,} bytes unpacked are more than {most:,}. List data in .nsmlignore.",
+                n=total, most=limit.total_bytes,
+            )
+        )  # fmt: skip
 
 
 def _copy_bounded(source: IO[bytes], path: Path, room: int, name: str) -> int:
@@ -101,7 +116,7 @@ def _copy_bounded(source: IO[bytes], path: Path, room: int, name: str) -> int:
         while block := source.read(1 << 20):
             size += len(block)
             if size > room:  # a header that lied about its size
-                raise ArchiveError(f"{name} unpacks to more than allowed.")
+                raise ArchiveError(write("{name} unpacks to more than allowed.", name=name))
             sink.write(block)
     return size
 

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.sentences import write
+
 HALF_LIFE_SECONDS = 6 * 3600.0
 
 
@@ -54,7 +56,7 @@ class Start:
 class Plan:
     starts: tuple[Start, ...]
     order: tuple[str, ...]  # those that go on waiting, first to go first
-    reasons: Mapping[str, str]  # job → why it waits
+    reasons: Mapping[str, str]  # job → why it waits, as runner.sentences writes it
 
 
 def decayed(usages: Sequence[Usage], now: float) -> dict[str, float]:
@@ -92,9 +94,11 @@ def plan(
             heapq.heappush(heap, (fresh, job))
             continue
         if job.held:
-            reasons[job.id] = "Held by a TA."
+            reasons[job.id] = write("Held by a TA.")
         elif job.owner_running_max and counts.get(job.owner, 0) >= job.owner_running_max:
-            reasons[job.id] = f"Your team runs {counts[job.owner]} of {job.owner_running_max} at once."
+            reasons[job.id] = write(
+                "Your team runs {running} of {most} at once.", running=counts[job.owner], most=job.owner_running_max
+            )
         elif slots := _fit(job, left):
             starts.append(Start(job.id, slots))
             left = [slot for slot in left if slot not in slots]
@@ -103,7 +107,8 @@ def plan(
                 usage[share] = usage.get(share, 0.0) + max(1, job.gpus) * job.wall_seconds_max
             continue
         else:
-            reasons[job.id] = "All slots are busy." if job.gpus < 2 else f"Waits for {job.gpus} GPUs on one node."
+            busy, wide = write("All slots are busy."), write("Waits for {n} GPUs on one node.", n=job.gpus)
+            reasons[job.id] = busy if job.gpus < 2 else wide
         waiting.append(job.id)
     return Plan(tuple(starts), tuple(waiting), reasons)
 

@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from runner import notify, policy, states
 from runner.models import Attempt, Device, Job, JobState, Lease, OutboxEvent
+from runner.sentences import Said, write
 from runner.spec import JobSpec
 
 log = logging.getLogger("seodang.queue")
@@ -23,11 +24,13 @@ PLAN_LOCK = 7_316_001  # advisory: one planner at a time
 QUEUE_MAX = 2_000  # jobs that one plan looks at
 
 
-class TooManyGpus(Exception):
+class TooManyGpus(Said):
     """No node has that many GPUs, and waiting would not help."""
 
     def __init__(self, asked: int, most: int) -> None:
-        super().__init__(f"This needs {asked} GPU(s) on one node; the largest node has {most}.")
+        super().__init__(
+            write("This needs {asked} GPU(s) on one node; the largest node has {most}.", asked=asked, most=most)
+        )
         self.asked, self.most = asked, most
 
 

@@ -13,6 +13,7 @@ from typing import Any
 CONTAINER_UID = 10001
 INSIDE = "/seodang/inside"
 IO = "/seodang/io"
+SDK = "/seodang/sdk"  # the client library, for scripts that import it
 GATEWAY = "/seodang/gw"
 MLFLOW_PORT = 5000
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from runner import attempts, blobs, images, notify, queue, states
 from runner.engines.base import Engine, EngineError, EngineUnavailable
 from runner.models import Attempt, Device, Node
-from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, ContainerSpec, JobSpec, Mount, Observation
+from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, JobSpec, Mount, Observation
 
 log = logging.getLogger("seodang.worker")
 INSTANCE_LABEL = "seodang.instance"
@@ -123,6 +123,7 @@ def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec
     place = attempts.folders(attempt)
     mounts = [
         Mount(str(settings.ROOT / "runner" / "inside"), INSIDE),
+        Mount(str(settings.SDK), SDK),
         Mount(str(place.io), IO, read_only=False),
         Mount(str(place.out), "/out", read_only=False),
         *(Mount(str(blobs.tree(one.sha256)), one.target) for one in spec.inputs),

@@ -2,6 +2,7 @@
 import { follow } from "./socket.js";
 
 const root = document.querySelector("[data-board]");
+const MOVED_MS = 30000;
 let fetching = null;
 let again = false;
 
@@ -17,19 +18,18 @@ async function refresh() {
 }
 
 function swap(html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("board");
-  const old = document.getElementById("board");
-  const before = new Map([...old.querySelectorAll("tr[id]")].map((row) => [row.id, row.querySelector(".rank").textContent]));
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  const places = (of) => new Map([...of.querySelectorAll("tr[id]")].map((row) => [row.id, row.querySelector(".rank").textContent]));
+  const before = places(document);
   const focused = document.activeElement?.closest("[id]")?.id;
-  const state = document.getElementById("link").dataset.link;
-  old.replaceWith(fresh);
-  show(state);
-  for (const row of fresh.querySelectorAll("tr[id]")) {
-    const rank = row.querySelector(".rank").textContent;
-    if (before.get(row.id) !== rank) {
-      row.classList.add("moved");
-      setTimeout(() => row.classList.remove("moved"), 30000);
-    }
+  for (const id of ["answer", "board", "margin"]) {
+    document.getElementById(id).replaceWith(document.adoptNode(fresh.getElementById(id)));
+  }
+  for (const [id, rank] of places(document)) {
+    if (before.get(id) === rank) continue;
+    const row = document.getElementById(id);
+    row.classList.add("moved");
+    setTimeout(() => row.classList.remove("moved"), MOVED_MS);
   }
   if (focused) document.getElementById(focused)?.focus();
   const answer = document.getElementById("answer").textContent.trim();
@@ -48,7 +48,7 @@ function live(points) {
       const value = document.createElement("b");
       value.textContent = Number(point.value).toFixed(4);
       const inner = document.createElement("span");
-      inner.append(`${root.dataset.wordRun} ${point.number} `, key, " ", value);
+      inner.append(`${root.dataset.wordRun.replace("%d", point.number)} `, key, " ", value);
       outer.append(inner);
       cell.replaceChildren(outer);
     }

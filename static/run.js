@@ -7,8 +7,10 @@ const id = root.dataset.run;
 const lines = document.getElementById("lines");
 const charts = document.getElementById("charts");
 const LINES_BYTES_MAX = 2_000_000;
+lines.textContent = ""; // what the page brought is for readers without a script
 let offset = 0, reading = false, more = false;
 let points = {};
+let other = {};
 const drawn = new Map();
 
 async function readLog() {
@@ -20,7 +22,7 @@ async function readLog() {
       if (!answer.ok) break;
       const part = await answer.json();
       const bottom = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8;
-      if (part.gap) lines.append(`\n[… ${part.gap[1] - part.gap[0]} bytes …]\n`);
+      if (part.gap) lines.append(`\n[… ${root.dataset.wordGap.replace("%d", part.gap[1] - part.gap[0])} …]\n`);
       if (part.text) lines.append(part.text);
       if (lines.textContent.length > LINES_BYTES_MAX) lines.textContent = lines.textContent.slice(-LINES_BYTES_MAX);
       if (bottom) lines.scrollTop = lines.scrollHeight;
@@ -57,9 +59,9 @@ const smoothed = (values) => {
   return values.map((value) => (last = last * 0.8 + value * 0.2));
 };
 
-function colour() {
+function colour(name) {
   const probe = document.createElement("span");
-  probe.className = "series-1";
+  probe.className = name;
   document.body.append(probe);
   const found = getComputedStyle(probe).color;
   probe.remove();
@@ -75,7 +77,13 @@ function draw() {
     const rows = [...points[key]].sort((a, b) => a[0] - b[0]);
     const values = rows.map((row) => row[1]);
     const shown = smooth ? smoothed(values) : values;
-    const data = [rows.map((row) => row[0]), log ? shown.map((value) => (value > 0 ? value : null)) : shown];
+    const positive = (list) => (log ? list.map((value) => (value > 0 ? value : null)) : list);
+    const reference = [...(other[key] ?? [])].sort((a, b) => a[0] - b[0]);
+    const against = reference.map((row) => row[1]);
+    const data = uPlot.join([
+      [rows.map((row) => row[0]), positive(shown)],
+      ...(reference.length ? [[reference.map((row) => row[0]), positive(smooth ? smoothed(against) : against)]] : []),
+    ]);
     drawn.get(key)?.remove();
     const panel = document.createElement("div");
     panel.className = "panel chart-box";
@@ -92,16 +100,18 @@ function draw() {
     const body = document.createElement("div");
     body.className = "panel-body";
     body.setAttribute("role", "img");
-    body.setAttribute("aria-label", `${key}: ${values.at(-1)}, step ${rows.at(-1)[0]}`);
+    body.setAttribute("aria-label", `${key}: ${values.at(-1)}, ${root.dataset.wordStep} ${rows.at(-1)[0]}`);
     panel.append(head, body);
     charts.append(panel);
-    const stroke = colour(), ink = getComputedStyle(document.body).color;
-    const axis = { stroke: ink, grid: { stroke: "rgb(128 128 128 / 0.2)" }, size: 48 };
+    const stroke = colour("series-1"), ink = colour("faint");
+    const axis = { stroke: ink, grid: { stroke: "rgb(128 128 128 / 0.16)", width: 1 }, ticks: { show: false }, size: 48 };
+    const series = [{}, { stroke, width: 1.75, spanGaps: true, points: { show: rows.length < 3 } }];
+    if (reference.length) series.push({ stroke: colour("series-ref"), width: 1.25, dash: [2, 3], spanGaps: true, points: { show: false } });
     new uPlot({
       width: Math.max(200, body.clientWidth - 32), height: 200, legend: { show: false }, cursor: { show: false },
       scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
-      series: [{}, { stroke, width: 1.5, points: { show: rows.length < 3 } }],
-      axes: [{ ...axis, size: 28 }, axis],
+      series,
+      axes: [{ ...axis, grid: { show: false }, size: 28 }, axis],
     }, data, body);
     drawn.set(key, panel);
   }
@@ -114,6 +124,14 @@ function show(state) {
   link.textContent = { up: root.dataset.wordLive, down: root.dataset.wordDown, done: root.dataset.wordDone }[state];
 }
 
+async function compare() {
+  const chosen = document.getElementById("against").value;
+  const answer = chosen ? await fetch(`/api/v1/runs/${chosen}/metrics`) : null;
+  other = answer?.ok ? await answer.json() : {};
+  draw();
+}
+document.getElementById("against")?.addEventListener("change", compare);
+document.getElementById("tools").hidden = false;
 for (const name of ["smooth", "logscale"]) document.getElementById(name).addEventListener("change", draw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 readLog();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from courses.assignments.models import Assignment
 from courses.errors import NotFound
 from courses.roster.models import Course
@@ -16,6 +18,8 @@ def assignment(course: Course, slug: str) -> Assignment:
     found = Assignment.objects.select_related("course").filter(course=course, slug=slug).first()
     if found is None:
         raise NotFound(
-            "no_such_assignment", f"{course.slug} has no assignment {slug!r}.", "List them on the course's page."
+            "no_such_assignment",
+            gettext("%(course)s has no assignment %(name)r.") % {"course": course.slug, "name": slug},
+            gettext("List them on the course's page."),
         )
     return found

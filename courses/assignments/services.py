@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext
 
 from courses.assignments.bundle import AssignmentConfig, BundleError, Problem, key_lines, parse
 from courses.assignments.models import Assignment, AssignmentVersion
@@ -17,6 +18,7 @@ from courses.datasets.models import DatasetVersion
 from courses.errors import Invalid
 from courses.roster.models import Course, Membership
 from courses.roster.queries import require
+from courses.sentences import read
 from runner import archives, blobs
 
 
@@ -29,7 +31,8 @@ def push_bundle(actor: Any, course: Course, archive: Path) -> AssignmentVersion:
         try:
             archives.unzip(archive, folder, archives.Bounds(total_bytes=settings.BUNDLE_BYTES_MAX, files=50_000))
         except archives.ArchiveError as error:
-            raise Invalid("archive", str(error), "Zip the folder that has assignment.yaml.") from error
+            fault = read(error.written)
+            raise Invalid("archive", fault, gettext("Zip the folder that has assignment.yaml.")) from error
         folder = _root(folder)
         try:
             content = (folder / "assignment.yaml").read_bytes()
@@ -38,10 +41,12 @@ def push_bundle(actor: Any, course: Course, archive: Path) -> AssignmentVersion:
             if problems := check_folder(config, folder, key_lines(content)):
                 raise BundleError(problems)
         except (FileNotFoundError, IsADirectoryError):
-            raise Invalid("bundle", "There is no assignment.yaml in it.", "Push the folder that has it.") from None
+            raise Invalid(
+                "bundle", gettext("There is no assignment.yaml in it."), gettext("Push the folder that has it.")
+            ) from None
         except BundleError as error:
             details = [vars(problem) for problem in error.problems]
-            raise Invalid("bundle", str(error), "Mend these lines and push again.", details) from error
+            raise Invalid("bundle", str(error), gettext("Mend these lines and push again."), details) from error
         return _store(actor, course, folder, config, raw)
 
 

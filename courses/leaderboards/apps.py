@@ -19,4 +19,4 @@ def on_score(*, event: Any, **_: Any) -> None:
     """In the score's own transaction: a score and its place are committed together."""
     from courses.leaderboards.services import refresh
 
-    refresh(event.assignment)
+    refresh(event.assignment, event.team_id)

@@ -14,6 +14,7 @@ class Board(models.Model):
 
     assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="board", primary_key=True)
     seq = models.PositiveBigIntegerField(default=0)
+    rule = models.CharField(max_length=200, blank=True)  # by which the standings are ranked: metric, goal, precision
 
 
 class Standing(models.Model):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from courses.errors import Forbidden, NotFound
 from courses.roster import rules
@@ -33,7 +34,9 @@ def memberships(user: Any) -> list[Membership]:
 def require(place: Membership, action: str) -> None:
     """Raises Forbidden unless the role may do it."""
     if not rules.allowed(place.role, action):
-        raise Forbidden("forbidden", "Your role in this course does not allow that.", "Ask an instructor.")
+        raise Forbidden(
+            "forbidden", gettext("Your role in this course does not allow that."), gettext("Ask an instructor.")
+        )
 
 
 def digest(token: str) -> str:

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from courses.audit.models import record
 from courses.errors import Invalid, NotFound, Refused
@@ -53,7 +54,9 @@ def join(user: User, code: str) -> Membership:
     """Join as a student by the course's code. Raises NotFound."""
     course = Course.objects.filter(join_code=code.strip(), is_open=True).first()
     if course is None:
-        raise NotFound("join_code", "No open course has this code.", "Check the code with your instructor.")
+        raise NotFound(
+            "join_code", gettext("No open course has this code."), gettext("Check the code with your instructor.")
+        )
     place, made = Membership.objects.get_or_create(course=course, user=user, defaults={"role": Role.STUDENT})
     if made:
         record(user, "member.join", user.username, course.slug)
@@ -130,12 +133,12 @@ def import_roster(actor: Any, course: Course, csv_text: str, dry_run: bool) -> R
 def _read_roster(csv_text: str) -> tuple[RosterReport, list[dict[str, str]]]:
     report, people = RosterReport(), []
     if len(csv_text) > ROSTER_BYTES_MAX:
-        report.problems.append((1, "The file is larger than 1 MiB."))
+        report.problems.append((1, gettext("The file is larger than 1 MiB.")))
         return report, []
     seen: dict[str, int] = {}
     reader = csv.DictReader(io.StringIO(csv_text.lstrip("\ufeff")))
     if not reader.fieldnames or "username" not in [name.strip().lower() for name in reader.fieldnames]:
-        report.problems.append((1, "The first line must name the columns: username,name,email,role."))
+        report.problems.append((1, gettext("The first line must name the columns: username,name,email,role.")))
         return report, []
     for row in reader:
         clean = {
@@ -147,16 +150,18 @@ def _read_roster(csv_text: str) -> tuple[RosterReport, list[dict[str, str]]]:
         role = clean.get("role", "").lower() or Role.STUDENT.value
         problem = ""
         if not username or not all(letter.isalnum() or letter in "@.+-_" for letter in username):
-            problem = f"{username!r} is no username."
+            problem = gettext("%r is no username.") % username
         elif username in seen:
-            problem = f"{username} is already in line {seen[username]}."
+            problem = gettext("%(name)s is already in line %(line)d.") % {"name": username, "line": seen[username]}
         elif role not in Role.values:
-            problem = f"{role!r} is no role; use one of {', '.join(Role.values)}."
+            problem = gettext("%(role)r is no role; use one of %(known)s.") % {
+                "role": role, "known": ", ".join(Role.values),
+            }  # fmt: skip
         elif email:
             try:
                 validate_email(email)
             except ValidationError:
-                problem = f"{email!r} is no e-mail address."
+                problem = gettext("%r is no e-mail address.") % email
         if problem:
             report.problems.append((reader.line_num, problem))
             continue

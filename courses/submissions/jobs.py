@@ -6,9 +6,8 @@ import shlex
 
 from courses.assignments.models import AssignmentVersion
 from courses.submissions.models import Run, Submission
-from runner.spec import INSIDE, MLFLOW_PORT, JobSpec, Limits, TreeInput
+from runner.spec import INSIDE, MLFLOW_PORT, SDK, JobSpec, Limits, TreeInput
 
-SDK = "/seodang/sdk"
 PREFLIGHT_SECONDS = 60
 PREDICT_SECONDS_MAX = 600
 SCORE_SECONDS_MAX = 300

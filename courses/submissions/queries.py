@@ -8,11 +8,15 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from courses.errors import NotFound
 from courses.roster.models import Course, Membership
 from courses.roster.rules import allowed
+from courses.sentences import read
 from courses.submissions import handlers
 from courses.submissions.models import ACTIVE_RUN_STATES, Run, RunState, Submission
 from courses.teams.models import TeamMember
@@ -24,8 +28,6 @@ RUNS_MAX = 500
 
 
 def _visible(user: Any) -> QuerySet[Run]:
-    from django.db.models import Q
-
     staff = Membership.objects.filter(user=user, role__in=["instructor", "ta"]).values("course")
     teams = TeamMember.objects.filter(user=user).values("team")
     here = Membership.objects.filter(user=user).values("course")
@@ -40,7 +42,7 @@ def run(user: Any, run_id: uuid.UUID | str) -> Run:
     """Raises NotFound."""
     found = _visible(user).filter(pk=run_id).first() if user.is_authenticated else None
     if found is None:
-        raise NotFound("no_such_run", "There is no such run for you.", "List yours with seodang ps.")
+        raise NotFound("no_such_run", _("There is no such run for you."), _("List yours with seodang ps."))
     return found
 
 
@@ -53,7 +55,7 @@ def run_by_session(user: Any, course_slug: str, session: str) -> Run:
         )
         if one := found.first():
             return one
-    raise NotFound("no_such_run", f"There is no run {session} for you.", "List yours with seodang ps.")
+    raise NotFound("no_such_run", _("There is no run %s for you.") % session, _("List yours with seodang ps."))
 
 
 def runs(place: Membership, assignment_slug: str | None = None, all_teams: bool = False, limit: int = 50) -> list[Run]:
@@ -148,10 +150,10 @@ def run_view(run: Run) -> dict[str, Any]:
         "id": str(run.id),
         "session": run.session,
         "state": run.state,
-        "sentence": run.sentence,
+        "sentence": read(run.sentence),
         "position": job.position if job and waits else None,
         "expected_start": job.expected_start_at if job and waits else None,
-        "reason": job.reason if job and waits else "",
+        "reason": read(job.reason) if job and waits else "",
         "owner": run.owner.get_username(),
         "team": run.team.name,
         "assignment": run.assignment.slug,
@@ -185,7 +187,7 @@ def submission_view(submission: Submission, run: Run | None = None) -> dict[str,
         "checkpoint": submission.checkpoint.name,
         "trial": submission.trial,
         "state": submission.state,
-        "sentence": submission.sentence,
+        "sentence": read(submission.sentence),
         "score": submission.scores.get(primary),
         "scores": submission.scores,
         "log": trial_log(submission),
@@ -210,7 +212,7 @@ def code_file(run: Run, path: str) -> bytes:
         except KeyError:
             member = None
         if member is None:
-            raise NotFound("no_such_file", f"{path} is not in this run's code.")
+            raise NotFound("no_such_file", _("%s is not in this run's code.") % path)
         return member.read()
 
 
@@ -221,12 +223,22 @@ def queue(course: Course) -> list[dict[str, Any]]:
     rows = [
         {
             "run": str(run.id), "session": run.session, "team": run.team.name, "position": job.position,
-            "expected_start": job.expected_start_at, "reason": job.reason,
+            "expected_start": job.expected_start_at, "reason": read(job.reason), "held": job.held,
+            "gpus": job.spec["gpus"], "minutes": job.spec["limits"]["wall_seconds_max"] / 60,
         }
         for run in waiting
         if run.job and (job := jobs.get(run.job))
     ]  # fmt: skip
     return sorted(rows, key=lambda row: row["position"] or 10**9)
+
+
+def run_of_job(job_id: uuid.UUID) -> uuid.UUID | None:
+    """The run that a job of any kind belongs to."""
+    run = Run.objects.filter(Q(job=job_id) | Q(preflight_job=job_id)).values_list("pk", flat=True).first()
+    if run is None:
+        of = Submission.objects.filter(Q(predict_job=job_id) | Q(score_job=job_id))
+        run = of.values_list("run_id", flat=True).first()
+    return run
 
 
 def active(place: Membership) -> list[Run]:
@@ -240,38 +252,39 @@ def active(place: Membership) -> list[Run]:
 
 def timeline(run: Run) -> list[dict[str, Any]]:
     """What happened, newest first."""
-    rows: list[dict[str, Any]] = [
-        _moment("succeeded", "Received", run.created_at, f"{run.code_files} files, {run.code_bytes:,} bytes")
-    ]
+    size = ngettext("%(n)d file, %(size)s", "%(n)d files, %(size)s", run.code_files) % {
+        "n": run.code_files, "size": filesizeformat(run.code_bytes),
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = [_moment("succeeded", _("Received"), run.created_at, size)]
     preflight = _job(run.preflight_job)
     if preflight and preflight.ended_at:
         passed = preflight.outcome == "succeeded"
         rows.append(
             _moment(
                 "succeeded" if passed else preflight.outcome,
-                "Preflight passed" if passed else "Preflight failed",
+                _("Preflight passed") if passed else _("Preflight failed"),
                 preflight.ended_at,
-                "Entry, syntax, imports",
+                _("Entry, syntax, imports"),
             )  # fmt: skip
         )
     job = _job(run.job)
     if job:
-        rows.append(_moment("queued", "Queued", job.created_at, job.reason))
+        rows.append(_moment("queued", _("Queued"), job.created_at, read(job.reason)))
         for attempt in job.attempts.select_related("node").order_by("number"):
             rows += _attempt_rows(attempt, job)
     if run.ended_at and not any(row["at"] == run.ended_at for row in rows):
-        rows.append(_moment(run.state, run.get_state_display(), run.ended_at, run.sentence))
+        rows.append(_moment(run.state, run.get_state_display(), run.ended_at, read(run.sentence)))
     return sorted(rows, key=lambda row: row["at"], reverse=True)
 
 
 def _attempt_rows(attempt: Attempt, job: Job) -> list[dict[str, Any]]:
-    note = f"Try {attempt.number} of {job.tries_max}" if job.tries > 1 else ""
-    rows = [_moment("starting", "Starting", attempt.created_at, note)]
+    note = _("Try %(n)d of %(most)d") % {"n": attempt.number, "most": job.tries_max} if job.tries > 1 else ""
+    rows = [_moment("starting", _("Starting"), attempt.created_at, note)]
     if attempt.started_at:
-        rows.append(_moment("running", f"Running on {attempt.node.name}", attempt.started_at, note))
+        rows.append(_moment("running", _("Running on %s") % attempt.node.name, attempt.started_at, note))
     if attempt.ended_at and attempt.outcome == "lost":
-        why = str(attempt.detail.get("error") or "The node stopped answering.")
-        rows.append(_moment("lost", "Lost", attempt.ended_at, f"{why} Our fault, not yours."))
+        why = str(attempt.detail.get("error") or _("The node stopped answering."))
+        rows.append(_moment("lost", _("Lost"), attempt.ended_at, _("%s Our fault, not yours.") % why))
     return rows
 
 

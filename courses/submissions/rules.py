@@ -12,16 +12,17 @@ import re
 from collections.abc import Collection, Sequence
 
 from courses.assignments.bundle import AssignmentConfig
+from runner.sentences import Said, write
 
 ROWS_MAX = 5_000_000
 CELL_CHARS_MAX = 2_000
 
 
-class BadPredictions(Exception):
+class BadPredictions(Said):
     """The student's file is not in the declared format."""
 
 
-class BadScores(Exception):
+class BadScores(Said):
     """The scorer's file is not usable: the instructor's fault."""
 
 
@@ -37,10 +38,17 @@ def parse_predictions(content: bytes, config: AssignmentConfig, *, trial: bool =
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise BadPredictions(f"{config.predictions_file} is not UTF-8 text.") from None
+        raise BadPredictions(write("{file} is not UTF-8 text.", file=config.predictions_file)) from None
     rows = _csv_rows(text, config) if config.predictions_format == "csv" else _jsonl_rows(text, config)
     if config.rows is not None and len(rows) != config.rows:
-        raise BadPredictions(f"{config.predictions_file} has {len(rows):,} rows; {config.rows:,} are needed.")
+        raise BadPredictions(
+            write(
+                "{file} has {n:,} rows; {needed:,} are needed.",
+                file=config.predictions_file,
+                n=len(rows),
+                needed=config.rows,
+            )
+        )
     return _write(rows, config)
 
 
@@ -49,21 +57,34 @@ def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
     try:
         header = next(reader, [])
         if tuple(cell.strip() for cell in header) != config.columns:
-            raise BadPredictions(f"The first line must be {','.join(config.columns)}.")
+            raise BadPredictions(write("The first line must be {columns}.", columns=",".join(config.columns)))
         rows: list[Sequence[str]] = []
         most = config.rows or ROWS_MAX
         for row in reader:
             if not row:
                 continue
             if len(row) != len(config.columns):
-                raise BadPredictions(f"Line {reader.line_num} has {len(row)} cells; {len(config.columns)} are needed.")
+                raise BadPredictions(
+                    write(
+                        "Line {line} has {n} cells; {needed} are needed.",
+                        line=reader.line_num,
+                        n=len(row),
+                        needed=len(config.columns),
+                    )
+                )
             if any(len(cell) > CELL_CHARS_MAX for cell in row):
-                raise BadPredictions(f"Line {reader.line_num} has a cell of over {CELL_CHARS_MAX:,} characters.")
+                raise BadPredictions(
+                    write(
+                        "Line {line} has a cell of over {most:,} characters.", line=reader.line_num, most=CELL_CHARS_MAX
+                    )
+                )
             if len(rows) >= most:
-                raise BadPredictions(f"{config.predictions_file} has more than {most:,} rows.")
+                raise BadPredictions(
+                    write("{file} has more than {most:,} rows.", file=config.predictions_file, most=most)
+                )
             rows.append(row)
     except csv.Error as error:
-        raise BadPredictions(f"Line {reader.line_num} is not CSV: {error}.") from None
+        raise BadPredictions(write("Line {line} is not CSV: {error}.", line=reader.line_num, error=error)) from None
     return rows
 
 
@@ -73,9 +94,11 @@ def _jsonl_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise BadPredictions(f"Line {number} is not JSON.") from None
+            raise BadPredictions(write("Line {line} is not JSON.", line=number)) from None
         if not isinstance(value, dict) or set(value) != set(config.columns):
-            raise BadPredictions(f"Line {number} must have the keys {', '.join(config.columns)}.")
+            raise BadPredictions(
+                write("Line {line} must have the keys {columns}.", line=number, columns=", ".join(config.columns))
+            )
         rows.append([json.dumps(value[column]) for column in config.columns])
     return rows
 
@@ -100,11 +123,13 @@ def _npy(content: bytes, rows: int | None) -> bytes:
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise BadPredictions(f"It is not a plain .npy array: {error}") from None
+        raise BadPredictions(write("It is not a plain .npy array: {error}", error=error)) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise BadPredictions("It is not an array of numbers.")
+        raise BadPredictions(write("It is not an array of numbers."))
     if rows is not None and (array.ndim == 0 or len(array) != rows):
-        raise BadPredictions(f"It has the shape {array.shape}; {rows:,} rows are needed.")
+        raise BadPredictions(
+            write("It has the shape {shape}; {needed:,} rows are needed.", shape=array.shape, needed=rows)
+        )
     sink = io.BytesIO()
     np.save(sink, array)
     return sink.getvalue()

@@ -18,6 +18,7 @@ from courses.errors import Forbidden, Invalid, NotFound, Refused
 from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
+from courses.sentences import join, read, write
 from courses.submissions import jobs
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
@@ -58,7 +59,7 @@ def start_run(
         try:
             files = archives.unzip(archive, folder, CODE_BOUNDS)
         except archives.ArchiveError as error:
-            raise Invalid("archive", str(error), _("Nothing was started.")) from error
+            raise Invalid("archive", read(error.written), _("Nothing was started.")) from error
         if not files:
             raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
         _check_entry(entry, folder)
@@ -141,7 +142,8 @@ def start_job(run: Run) -> None:
             owner_running_max=config.running_at_once,
         )
     except queue.TooManyGpus as error:
-        run.state, run.sentence, run.ended_at = RunState.REFUSED, f"{error} Nothing was used.", timezone.now()
+        run.state, run.ended_at = RunState.REFUSED, timezone.now()
+        run.sentence = join(error.written, write("Nothing was used."))
         run.save()
         return
     run.job, run.state, run.sentence = job.id, RunState.QUEUED, ""
@@ -220,6 +222,12 @@ def submissions_today(team: Team, assignment: Assignment) -> int:
         run__team=team, run__assignment=assignment, trial=False, counts=True, created_at__gte=midnight,
         created_at__lt=midnight + dt.timedelta(days=1),
     ).count()  # fmt: skip
+
+
+def submissions_left(team: Team, assignment: Assignment) -> tuple[int, int]:
+    """(left today, allowed a day)."""
+    most = assignment.current.config.submissions_per_day
+    return max(0, most - submissions_today(team, assignment)), most
 
 
 def _checkpoint(run: Run, name: str | None) -> Checkpoint:

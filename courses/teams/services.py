@@ -7,6 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext
 
 from courses.audit.models import record
 from courses.errors import Forbidden, Invalid, NotFound, Refused
@@ -45,9 +46,9 @@ def rename(actor: Any, team: Team, name: str) -> None:
     _require_member(actor, team)
     clean = slugify(name, allow_unicode=True)[:40]
     if not clean:
-        raise Invalid("team_name", f"{name!r} is no team name.", "Use letters, digits and hyphens.")
+        raise Invalid("team_name", gettext("%r is no team name.") % name, gettext("Use letters, digits and hyphens."))
     if Team.objects.filter(course=team.course, name=clean).exclude(pk=team.pk).exists():
-        raise Refused("team_name_taken", f"A team {clean} exists already.", "Choose another name.")
+        raise Refused("team_name_taken", gettext("A team %s exists already.") % clean, gettext("Choose another name."))
     record(actor, "team.rename", team.name, team.course.slug, to=clean)
     Team.objects.filter(pk=team.pk).update(name=clean)
 
@@ -58,9 +59,10 @@ def invite(actor: Any, team: Team, username: str) -> Invitation:
     _require_member(actor, team)
     place = Membership.objects.filter(course=team.course, user__username=username.strip()).first()
     if place is None:
-        raise NotFound("no_such_person", f"Nobody in this course is called {username}.", "Check the username.")
+        nobody = gettext("Nobody in this course is called %s.") % username
+        raise NotFound("no_such_person", nobody, gettext("Check the username."))
     if team.members.count() >= TEAM_SIZE_MAX:
-        raise Refused("team_full", "The team is full.", "Remove somebody first.")
+        raise Refused("team_full", gettext("The team is full."), gettext("Remove somebody first."))
     record(actor, "team.invite", username, team.course.slug, team=team.name)
     found, _ = Invitation.objects.get_or_create(
         team=team, user=place.user, answered_at=None, defaults={"invited_by": actor}
@@ -78,19 +80,20 @@ def answer(user: Any, invitation_id: int, accept: bool) -> Team:
         .first()
     )
     if found is None:
-        raise NotFound("invitation", "This invitation was answered already.", "Ask for a new one.")
+        raise NotFound("invitation", gettext("This invitation was answered already."), gettext("Ask for a new one."))
     team = found.team
     if accept:
         old = TeamMember.objects.filter(course=team.course, scope=team.scope, user=user).first()
         if old is not None and old.team.members.count() > 1:
-            raise Refused("in_a_team", f"You are in team {old.team.name} with others.", "Leave it first.")
+            others = gettext("You are in team %s with others.") % old.team.name
+            raise Refused("in_a_team", others, gettext("Leave it first."))
         if old is not None:
             old.delete()
         try:
             with transaction.atomic():
                 TeamMember.objects.create(team=team, user=user, course=team.course, scope=team.scope)
         except IntegrityError:
-            raise Refused("in_a_team", "You are in a team already.", "Leave it first.") from None
+            raise Refused("in_a_team", gettext("You are in a team already."), gettext("Leave it first.")) from None
     found.accepted, found.answered_at = accept, timezone.now()
     found.save()
     record(user, "team.answer", team.name, team.course.slug, accepted=accept)
@@ -99,4 +102,4 @@ def answer(user: Any, invitation_id: int, accept: bool) -> Team:
 
 def _require_member(actor: Any, team: Team) -> None:
     if not queries.is_member(actor, team):
-        raise Forbidden("not_your_team", "You are not in this team.", "Ask a member to invite you.")
+        raise Forbidden("not_your_team", gettext("You are not in this team."), gettext("Ask a member to invite you."))

@@ -147,6 +147,15 @@ def start(var: Path) -> None:
         secret.rename(folder / "password")
 
 
+def runs(var: Path) -> bool:
+    """Whether our own server's process lives; cheap enough to ask each second."""
+    try:
+        os.kill(int((home(var) / "data" / "postmaster.pid").read_text().split()[0]), 0)
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
+
+
 def stop(var: Path) -> None:
     """Stop our own server; nothing happens if it does not run."""
     folder = home(var)

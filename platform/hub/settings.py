@@ -148,6 +148,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2 << 20
 
 BLOBS = VAR / "blobs"
 ATTEMPTS = VAR / "attempts"
+SDK = ROOT / "client" / "src"  # mounted read-only into every container
 CODE_BYTES_MAX = env.integer("SEODANG_CODE_BYTES_MAX", 50 << 20)
 BUNDLE_BYTES_MAX = env.integer("SEODANG_BUNDLE_BYTES_MAX", 1 << 30)
 CPU_SLOTS = env.integer("SEODANG_CPU_SLOTS", 2)  # what a node without GPUs offers

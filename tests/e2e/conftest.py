@@ -25,6 +25,7 @@ class Site:
     address: str
     var: Path
     cast: dict[str, Any]
+    mlflow: str  # address of its door
 
     def cli(self, person: str, *words: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
         """The command line program, as that person."""
@@ -57,19 +58,31 @@ class Site:
         return page
 
 
+def free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     var = tmp_path_factory.mktemp("site")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "SEODANG_VAR": str(var), "SEODANG_PORT": str(port)}
+    port, door = free_ports()
+    environment = {
+        **os.environ,
+        "SEODANG_VAR": str(var),
+        "SEODANG_PORT": str(port),
+        "SEODANG_MLFLOW_PORT": str(door),
+    }
     environment.pop("DATABASE_URL", None)
     demo = [sys.executable, str(ROOT / "deploy" / "demo.py")]
     started = subprocess.run([*demo, "--detach"], env=environment, text=True, capture_output=True, check=False)
     try:
         assert started.returncode == 0, started.stdout[-3000:] + started.stderr[-3000:]
-        yield Site(f"http://127.0.0.1:{port}", var, json.loads((var / "demo.json").read_text()))
+        yield Site(
+            f"http://127.0.0.1:{port}", var, json.loads((var / "demo.json").read_text()), f"http://127.0.0.1:{door}"
+        )
     finally:
         subprocess.run([*demo, "--stop"], env=environment, check=False, capture_output=True)
 

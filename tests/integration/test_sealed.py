@@ -9,6 +9,7 @@ import pytest
 
 from courses.assignments.models import Assignment
 from courses.errors import NotFound, Refused
+from courses.sentences import read
 from courses.submissions import queries, services
 from courses.submissions.models import Checkpoint, Run, ScoreEvent, Submission
 from runner import blobs
@@ -102,8 +103,8 @@ def test_predict_sees_inputs_and_no_label(world: World, digits: Assignment, work
     )
     submission = submitted(world, digits, worker, tmp_path, predict)
     assert submission.state == "failed"
-    assert "predict.py:6 KeyError" in submission.sentence
-    assert "FOUND" not in submission.sentence, "the message may hold test data"
+    assert "predict.py:6 KeyError" in read(submission.sentence)
+    assert "FOUND" not in read(submission.sentence), "the message may hold test data"
     assert "('FOUND', []" in submission.staff_detail, submission.staff_detail
     assert submission.counts, "their code's fault counts"
     view = queries.submission_view(submission)
@@ -127,7 +128,7 @@ def test_hostile_predictions(
 ) -> None:
     submission = submitted(world, digits, worker, tmp_path, PREDICT_ARGS + body + "\n")
     assert submission.state == "failed"
-    assert words in submission.sentence
+    assert words in read(submission.sentence)
     assert submission.score_job is None
     assert not ScoreEvent.objects.exists()
 
@@ -202,7 +203,7 @@ def test_a_lost_container_is_tried_again_and_costs_nothing(
     worker.engine.remove(str(attempt.id))
     turn(worker)
     run = Run.objects.get(pk=made.pk)
-    assert run.sentence.startswith("Worker lost, retrying (2 of 3)")
+    assert read(run.sentence).startswith("Worker lost, retrying (2 of 3)")
     drive(worker)
     run = Run.objects.get(pk=made.pk)
     assert run.state == "succeeded"
@@ -225,8 +226,8 @@ def test_a_broken_scorer_costs_no_attempt(world: World, digits: Assignment, work
     good = "csv.writer(open(a.out, 'w')).writerows([['id', 'label']] + [[n, 0] for n in range(360)])\n"
     submission = submitted(world, digits, worker, tmp_path, PREDICT_ARGS + good)
     assert submission.state == "failed"
-    assert "instructor's fault" in submission.sentence
-    assert "7,7,7" not in submission.sentence
+    assert "instructor's fault" in read(submission.sentence)
+    assert "7,7,7" not in read(submission.sentence)
     assert "7,7,7" in submission.staff_detail
     assert services.submissions_today(world.team, digits) == 0
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from courses.leaderboards.queries import board
 from courses.leaderboards.services import differences
+from courses.sentences import read
 from courses.submissions import queries
 from courses.submissions.models import Run, Submission
 from hub.tracking.queries import metrics
@@ -56,6 +57,6 @@ def test_a_typo_is_found_before_anything_is_leased(world: World, tmp_path: Path)
     drive(make_worker())
     run = Run.objects.get(pk=made.pk)
     assert run.state == "failed"
-    assert "extra.py:1 No module named 'timm_is_not_here'" in run.sentence
-    assert "no GPU time or attempt used" in run.sentence
+    assert "extra.py:1 No module named 'timm_is_not_here'" in read(run.sentence)
+    assert "no GPU time or attempt used" in read(run.sentence)
     assert run.job is None

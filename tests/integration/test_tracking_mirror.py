@@ -17,9 +17,12 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from mlflow.exceptions import MlflowException
 
-from courses.submissions.models import Run
+from courses.submissions.models import Checkpoint, Run, ScoreEvent, Submission
+from courses.submissions.signals import score_recorded
 from hub.tracking.mirror import Mirror
+from hub.tracking.mlflow_database import workspace_of
 from hub.tracking.models import MetricPoint, RunText, TrackedRun
 from runner.loop import parameters
 from tests.gateway import Tracked, make_tracked, until
@@ -71,12 +74,18 @@ def copy(mirror: Mirror) -> None:
     raise AssertionError("the mirror finds no end")
 
 
+def run_id(tracked: Tracked) -> str:
+    return str(TrackedRun.objects.get(pk=tracked.id).mirror_run_id)
+
+
 def mirrored(mirror: Mirror, tracked: Tracked) -> Any:
-    return mirror.store.get_run(TrackedRun.objects.get(pk=tracked.id).mirror_run_id)
+    with mirror.workspace(workspace_of(tracked.run.assignment.course_id)):
+        return mirror.store.get_run(run_id(tracked))
 
 
 def history(mirror: Mirror, tracked: Tracked, key: str = "loss") -> list[Any]:
-    return list(mirror.store.get_metric_history(TrackedRun.objects.get(pk=tracked.id).mirror_run_id, key))
+    with mirror.workspace(workspace_of(tracked.run.assignment.course_id)):
+        return list(mirror.store.get_metric_history(run_id(tracked), key))
 
 
 def test_everything_arrives_and_counts_are_equal(made: Mirror, tracked: Tracked) -> None:
@@ -189,3 +198,30 @@ def _connected() -> int:
             " AND (query LIKE 'LISTEN seodang_attempts%' OR query LIKE '%pg_try_advisory_lock%' OR query = 'SELECT 1')"
         )
         return int(cursor.fetchone()[0])
+
+
+def test_an_official_score_follows_after_the_end_and_only_once(made: Mirror, tracked: Tracked) -> None:
+    log(tracked, 2)
+    Run.objects.filter(pk=tracked.run.pk).update(state="succeeded", ended_at=timezone.now())
+    copy(made)
+    TrackedRun.objects.filter(pk=tracked.id).update(ended_ms=1)  # long ago
+    found = Checkpoint.objects.create(run=tracked.run, name="best", sha256="0" * 64, size=1)
+    submission = Submission.objects.create(run=tracked.run, checkpoint=found, owner=tracked.run.owner)
+    event = ScoreEvent.objects.create(
+        submission=submission, assignment=tracked.run.assignment, team=tracked.run.team, scores={"macro_f1": 0.9},
+        primary=0.9,
+    )  # fmt: skip
+    for _ in range(2):
+        score_recorded.send(sender=ScoreEvent, event=event)
+    copy(made)
+    assert [one.value for one in history(made, tracked, "official/macro_f1")] == [0.9]
+    assert mirrored(made, tracked).data.metrics == {"loss": 1 / 7, "official/macro_f1": 0.9}
+
+
+def test_a_course_is_a_workspace(made: Mirror, tracked: Tracked) -> None:
+    log(tracked, 1)
+    copy(made)
+    with made.workspace(workspace_of(tracked.run.assignment.course_id)):
+        assert made.store.get_run(run_id(tracked)).info.run_name == "maple/digits/1"
+    with made.workspace("course-0"), pytest.raises(MlflowException, match="not found"):
+        made.store.get_run(run_id(tracked))

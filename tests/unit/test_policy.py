@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.policy import HALF_LIFE_SECONDS, Slot, Usage, Waiting, decayed, expected_starts, plan
+from runner.sentences import read
 
 NOW = 1_000_000.0
 
@@ -45,11 +46,12 @@ def test_sealed_evaluations_go_before_long_runs() -> None:
 def test_a_team_at_its_limit_waits_and_is_told_so() -> None:
     made = plan([job("third", owner_running_max=2)], cpus(4), [], {"ml/a": 2}, NOW)
     assert made.starts == ()
-    assert made.reasons["third"] == "Your team runs 2 of 2 at once."
+    assert read(made.reasons["third"]) == "Your team runs 2 of 2 at once."
 
 
 def test_held_jobs_wait() -> None:
-    assert plan([job("one", held=True)], cpus(1), [], {}, NOW).reasons == {"one": "Held by a TA."}
+    reasons = plan([job("one", held=True)], cpus(1), [], {}, NOW).reasons
+    assert read(reasons["one"]) == "Held by a TA."
 
 
 def test_wide_jobs_need_distinct_devices_of_one_node() -> None:

@@ -12,11 +12,13 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-SaveOrLoad = Callable[[str], Any]
+if TYPE_CHECKING:  # Python 3.8, which an environment may still have, cannot subscript it at run time
+    from collections.abc import Callable
+
+    SaveOrLoad = Callable[[str], Any]
 
 _NAME_CHARACTERS_MAX = 100
 # Left in a checkpoint whose script took the path for the stem of file names (``path + ".h5"``).

@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psycopg
-import psycopg.sql
 from django.conf import settings
 from django.db import connection
 from mlflow.entities import (
@@ -29,16 +27,20 @@ from mlflow.entities import (
     RunTag,
     ViewType,
 )
+from mlflow.entities.workspace import Workspace
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.dbmodels.models import SqlRun
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from sqlalchemy import URL
+from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore as WorkspaceStore
+from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from courses.submissions.models import ACTIVE_RUN_STATES, Run
+from hub.tracking.mlflow_database import DATABASE, ensure_database, store_uri, workspace_of
 from hub.tracking.models import MetricPoint, RunText, TrackedRun
-from runner.loop import parameters
 
 log = logging.getLogger("seodang.mirror")
-DATABASE = "mlflow"
+MLFLOW_ENABLE_WORKSPACES.set(True)  # type: ignore[no-untyped-call]  # without it the store sees one workspace, whatever is said
 RUN_TAG = "seodang.run"
 POINTS_A_BATCH = 1_000
 TEXTS_A_BATCH = 100
@@ -46,40 +48,19 @@ BATCHES_A_STEP = 20  # then the next run has its turn
 RETRY_SECONDS = (2.0, 300.0)  # first and longest wait of a run whose copy fails
 LATE_SECONDS = 600  # a last call may arrive after the run's end
 ENDINGS = {"succeeded": RunStatus.FINISHED, "stopped": RunStatus.KILLED, "preempted": RunStatus.KILLED}
+KINDS = ["param", "tag", "untag", "input", "official"]  # of texts, that MLflow's store keeps
 UNMIRRORED_TAGS = frozenset({"mlflow.runName", "mlflow.user"})  # the platform's own name and team stay on show
 WORK = """
 SELECT t.run_uuid FROM tracking_trackedrun t
-WHERE (t.ended_ms IS NULL OR t.ended_ms > %(late)s) AND t.run_uuid <> ALL(%(waiting)s) AND (
-    t.mirror_run_id = ''
-    OR EXISTS (SELECT 1 FROM tracking_metricpoint p WHERE p.run_id = t.run_uuid AND p.id > t.mirror_cursor)
-    OR EXISTS (SELECT 1 FROM tracking_runtext x WHERE x.run_id = t.run_uuid AND NOT x.mirrored
-        AND x.kind IN ('param', 'tag', 'untag', 'input'))
+WHERE t.run_uuid <> ALL(%(waiting)s) AND (
+    EXISTS (SELECT 1 FROM tracking_runtext x WHERE x.run_id = t.run_uuid AND NOT x.mirrored AND x.kind = ANY(%(kinds)s))
+    OR (t.ended_ms IS NULL OR t.ended_ms > %(late)s) AND (
+        t.mirror_run_id = ''
+        OR EXISTS (SELECT 1 FROM tracking_metricpoint p WHERE p.run_id = t.run_uuid AND p.id > t.mirror_cursor))
     OR t.ended_ms IS NULL AND EXISTS (SELECT 1 FROM submissions_run r
         WHERE r.id = t.run_uuid::uuid AND r.state <> ALL(%(active)s)))
 ORDER BY t.started_ms LIMIT %(limit)s
 """
-
-
-def store_uri(database: str = DATABASE) -> str:
-    """SQLAlchemy's address of MLflow's own database, on our server."""
-    chosen = parameters()
-    host = chosen["host"]
-    socket = {"host": host} if host.startswith("/") else {}
-    url = URL.create(
-        "postgresql+psycopg2", chosen["user"], chosen["password"], None if socket else host, int(chosen["port"] or 5432),
-        database, query=socket,
-    )  # fmt: skip
-    return url.render_as_string(hide_password=False)
-
-
-def ensure_database(database: str = DATABASE) -> None:
-    """Make the database unless it is there."""
-    with psycopg.connect(**parameters(), autocommit=True) as server:
-        if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
-            try:
-                server.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
-            except psycopg.errors.DuplicateDatabase:
-                pass
 
 
 class Mirror:
@@ -88,13 +69,29 @@ class Mirror:
     def __init__(self, database: str = DATABASE) -> None:
         self.database = database
         self._failed: dict[str, tuple[float, float]] = {}  # run → when to try again, the wait after that
+        self._workspaces: set[str] = set()
 
     @cached_property
     def store(self) -> Any:  # mlflow has no types
         ensure_database(self.database)
-        return SqlAlchemyStore(  # type: ignore[no-untyped-call]
+        return WorkspaceAwareSqlAlchemyStore(  # type: ignore[no-untyped-call]
             store_uri(self.database), (Path(settings.VAR) / "artifacts").as_uri()
         )
+
+    @cached_property
+    def workspaces(self) -> Any:
+        assert self.store is not None  # it makes the tables of both
+        return WorkspaceStore(store_uri(self.database))
+
+    def workspace(self, name: str) -> ServerWorkspaceContext:
+        """Within it the store sees one course. Made at its first run."""
+        if name not in self._workspaces:
+            try:
+                self.workspaces.get_workspace(name)
+            except MlflowException:
+                self.workspaces.create_workspace(Workspace(name))
+            self._workspaces.add(name)
+        return ServerWorkspaceContext(name)
 
     def once(self, limit: int = 20) -> bool:
         """Copy some of what is new, of at most ``limit`` runs. Returns whether anything was copied."""
@@ -117,6 +114,7 @@ class Mirror:
             "late": (time.time() - LATE_SECONDS) * 1000,
             "waiting": [run for run, (until, _) in self._failed.items() if until > now],
             "active": [str(state) for state in ACTIVE_RUN_STATES],
+            "kinds": KINDS,
             "limit": limit,
         }
         with connection.cursor() as cursor:
@@ -124,13 +122,20 @@ class Mirror:
             return [row[0] for row in cursor.fetchall()]
 
     def _copy(self, tracked: TrackedRun) -> None:
-        run = Run.objects.filter(pk=tracked.run_uuid).first()  # before the points: what ended logs no more
+        query = Run.objects.select_related("assignment").filter(pk=tracked.run_uuid)
+        run = query.first()  # before the points: what ended logs no more
+        if run is None:
+            raise LookupError("its run is gone")
+        with self.workspace(workspace_of(run.assignment.course_id)):
+            self._copy_into(tracked, run)
+
+    def _copy_into(self, tracked: TrackedRun, run: Run) -> None:
         if not tracked.mirror_run_id:
             tracked.mirror_run_id = self._find(tracked) or self._create(tracked)
             TrackedRun.objects.filter(pk=tracked.pk).update(mirror_run_id=tracked.mirror_run_id)
         self._copy_texts(tracked)
         done = self._copy_points(tracked)
-        if done and tracked.ended_ms is None and run is not None and not run.is_active:
+        if done and tracked.ended_ms is None and not run.is_active:
             ended = run.ended_at or run.created_at
             self._end(tracked, ENDINGS.get(run.state, RunStatus.FAILED), int(ended.timestamp() * 1000))
 
@@ -139,7 +144,7 @@ class Mirror:
     def _experiment(self, name: str) -> str:
         found = self.store.get_experiment_by_name(name)
         if found is None:
-            return str(self.store.create_experiment(name, (Path(settings.VAR) / "artifacts").as_uri()))
+            return str(self.store.create_experiment(name))
         if found.lifecycle_stage == LifecycleStage.DELETED:
             self.store.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
@@ -188,13 +193,14 @@ class Mirror:
         return False
 
     def _copy_texts(self, tracked: TrackedRun) -> None:
-        waiting = RunText.objects.filter(run_id=tracked.pk, mirrored=False, kind__in=["param", "tag", "untag", "input"])
+        waiting = RunText.objects.filter(run_id=tracked.pk, mirrored=False, kind__in=KINDS)
         rows = list(waiting.order_by("id"))
         for batch in _batches(rows, TEXTS_A_BATCH):
             params = [Param(row.key, row.value) for row in batch if row.kind == "param"]
             tags = [RunTag(row.key, row.value) for row in batch if row.kind == "tag" and _shown(row.key)]
-            if params or tags:
-                self.store.log_batch(tracked.mirror_run_id, [], params, tags)
+            scores = [_official(json.loads(row.value)) for row in batch if row.kind == "official"]
+            if params or tags or scores:
+                self.store.log_batch(tracked.mirror_run_id, scores, params, tags)
             self._copy_rare(tracked, batch)
             for row in batch:  # one that changed meanwhile goes again
                 RunText.objects.filter(pk=row.pk, value=row.value).update(mirrored=True)
@@ -216,6 +222,10 @@ def _shown(key: str) -> bool:
 
 def _metric(row: MetricPoint) -> Metric:
     return Metric(row.key, float("nan") if row.is_nan else row.value, row.timestamp_ms, row.step)
+
+
+def _official(raw: dict[str, Any]) -> Metric:
+    return Metric(raw["key"], raw["value"], raw["timestamp_ms"], 0)
 
 
 def _input(raw: dict[str, Any]) -> DatasetInput:

@@ -41,10 +41,11 @@ class RunText(models.Model):
     """A param, a tag, or the JSON of what MLflow keeps beside them."""
 
     run = models.ForeignKey(TrackedRun, on_delete=models.CASCADE, related_name="texts")
-    kind = models.CharField(max_length=8)  # param, tag; untag (a tag gone); input, model, output (JSON)
+    kind = models.CharField(max_length=8)  # param, tag; untag (a tag gone); input, model, output, official (JSON)
     key = models.CharField(max_length=250)
     value = models.TextField()
     mirrored = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "kind", "key"], name="run_text_once")]
+        indexes = [models.Index(fields=["run"], name="run_text_waiting", condition=models.Q(mirrored=False))]

@@ -19,6 +19,7 @@ INTEGER_MAX = (1 << 63) - 1
 FLOAT_MAX = 1.7976931348623157e308
 NAME = re.compile(r"[/\w.\- :]+")
 RESERVED_TAG = "seodang."  # the mirror finds its run by such a tag
+OFFICIAL = "official/"  # sealed scores, in MLflow's store; only the platform writes them
 
 
 class Refusal(Exception):
@@ -80,6 +81,8 @@ def point(raw: dict[str, Any], now_ms: int) -> Point:
     """With MLflow's own treatment of what is no number: NaN is stored as 0 with a flag, the infinities as the
     largest floats."""
     key = name(raw.get("key"), "metric")
+    if key.startswith(OFFICIAL):
+        raise Refusal(f"Metrics that begin with {OFFICIAL!r} are sealed scores: choose another name than {key!r}.")
     try:
         value = float(raw["value"])
         stamp, step = _integer(raw.get("timestamp"), now_ms), _integer(raw.get("step"), 0)

@@ -18,14 +18,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from markdown_it import MarkdownIt
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import TextLexer, get_lexer_for_filename
-from pygments.util import ClassNotFound
 
 from courses.assignments import queries as assignments
 from courses.assignments.models import Assignment
@@ -36,18 +30,20 @@ from courses.roster import queries as roster
 from courses.roster import services as roster_services
 from courses.roster.models import Membership
 from courses.roster.rules import allowed
+from courses.sentences import read
 from courses.submissions import queries, services
 from courses.teams import queries as team_queries
 from courses.teams import services as team_services
 from hub.tracking import queries as tracking
+from hub.web import summaries
+from hub.web.shown import SHOWN_BYTES_MAX, code_html, in_words, meters, readme_html
 from runner import queue as runner_queue
 from runner.models import Device
 
 View = Callable[..., HttpResponse]
-SHOWN_BYTES_MAX = 200_000
 HOME_RUNS = 12
 MOVED_SECONDS = 30
-MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+LOG_SHOWN_MAX = 20_000  # letters that the page itself brings
 
 
 def page(view: View) -> View:
@@ -78,11 +74,6 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def in_words(text: dict[str, str]) -> str:
-    """A bundle's text in the reader's language."""
-    return text.get((get_language() or "en")[:2], text["en"])
-
-
 def context(place: Membership, at: str, **more: Any) -> dict[str, Any]:
     """What every page of a course needs; ``at`` is the place in its navigation."""
     return {
@@ -110,31 +101,46 @@ def home(request: HttpRequest) -> HttpResponse:
 @page
 @require_safe
 def course(request: HttpRequest, slug: str) -> HttpResponse:
-    """What runs, what waits and why, what is due."""
+    """What runs, what waits and why, what is due. Staff see the whole class's."""
     place = roster.membership(request.user, slug)
-    recent = [(run, queries.run_view(run)) for run in queries.runs(place, limit=HOME_RUNS)]
+    is_staff = allowed(place.role, "see_all_runs")
+    recent = [(run, queries.run_view(run)) for run in queries.runs(place, all_teams=is_staff, limit=HOME_RUNS)]
     running = [pair for pair in recent if pair[0].state in {"running", "starting", "preflight"}]
-    waiting = [pair for pair in recent if pair[0].state == "queued"]
-    lately = [pair for pair in recent if not pair[0].is_active]
     due = [(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)]
     upcoming = [one for one, _title in due if one.due_at > timezone.now()]
     team = team_queries.team_of(request.user, place.course, "")
-    standings = [
-        one
-        for one in Standing.objects.select_related("board__assignment").filter(
-            team=team, board__assignment__course=place.course
-        )
-        if team and one.board.assignment.current.config.visibility != "staff"
-    ]
+    standings = Standing.objects.filter(team=team, board__assignment__course=place.course) if team else None
+    by_assignment = {
+        one.board_id: one
+        for one in (standings.select_related("board__assignment") if standings else ())
+        if is_staff or one.board.assignment.current.config.visibility != "staff"
+    }
+    focus = summaries.to_work_on(upcoming, [run.assignment_id for run, _view in recent], list(by_assignment))
     return render(
         request,
         "web/course.html",
         context(
-            place, "home", running=running, waiting=waiting, lately=lately, due=due, team=team,
-            next_due=upcoming[0] if upcoming else None,
-            standings={one.board_id: one for one in standings},
+            place, "home", running=running, due=due, team=team, focus=focus, standings=by_assignment,
+            waiting=[pair for pair in recent if pair[0].state == "queued"],
+            lately=[pair for pair in recent if not pair[0].is_active],
+            next_due=summaries.due_next(upcoming), live=live_numbers(running),
+            left=services.submissions_left(team, focus) if team and focus else None,
         ),
     )  # fmt: skip
+
+
+def live_numbers(pairs: list[tuple[Any, Any]]) -> dict[Any, dict[str, Any]]:
+    """What each running run logged last, and how much of its time is gone."""
+    latest = tracking.latest(run.id.hex for run, _view in pairs)
+    now = timezone.now()
+    return {
+        run.pk: {
+            "metrics": summaries.live_metrics(latest.get(run.id.hex, {})),
+            "share": summaries.elapsed_share(run.started_at, run.version.config.minutes, now),
+            "minutes_max": run.version.config.minutes,
+        }
+        for run, _view in pairs
+    }
 
 
 @page
@@ -151,7 +157,7 @@ def assignment(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "web/assignment.html",
         context(
             place, "assignment", assignment=found, config=version.config, title=in_words(dict(version.config.title)),
-            summary=in_words(dict(version.config.summary)), version=version, readme=MARKDOWN.render(version.readme),
+            summary=in_words(dict(version.config.summary)), version=version, readme=readme_html(version.readme),
         ),
     )  # fmt: skip
 
@@ -190,16 +196,16 @@ def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     view = board_view(found)
     team = team_queries.team_of(request.user, place.course, found.slug)
     own = next((row for row in view.rows if team and row.team_id == team.pk), None)
-    moved = sorted((row for row in view.rows if row.moved_at), key=lambda row: row.moved_at or row.scored_at)[-5:]
-    used = services.submissions_today(team, found) if team else 0
     rows = context(
         place, "board", assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
         team=team, live=tracking.live_for_board(found.pk), leader=view.rows[0] if view.rows else None,
-        just_moved=list(reversed(moved)), left=max(0, config.submissions_per_day - used),
-        all_assignments=assignments.assignments(place.course),
+        just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
+        passing=summaries.passing(view), strip=summaries.strip(view, own),
+        boards=[(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)],
+        gap=abs(own.score - view.rows[0].score) if own else None,
         recent=timezone.now() - dt.timedelta(seconds=MOVED_SECONDS),
     )  # fmt: skip
-    return render(request, "web/_rows.html" if "fragment" in request.GET else "web/board.html", rows)
+    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", rows)
 
 
 @page
@@ -225,24 +231,17 @@ def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
     shown = context(
         place, "runs", run=found, view=queries.run_view(found), timeline=queries.timeline(found), files=files,
         chosen=chosen, code=code_html(queries.code_file(found, chosen), chosen), primary=primary,
-        submissions=[(one, one.scores.get(primary.name), queries.trial_log(one)) for one in submissions],
+        submissions=[
+            (one, one.scores.get(primary.name), queries.trial_log(one), read(one.sentence)) for one in submissions
+        ],
         is_member=team_queries.is_member(request.user, found.team), config=found.version.config,
         command=shlex.join(shlex.split(found.entry) + shlex.split(found.args)),
-        earlier=queries.runs(place, found.assignment.slug, limit=30),
+        earlier=queries.runs(place, found.assignment.slug, limit=30), meters=meters(queries.usage(found)),
+        log_text=queries.log(found, 0).text[-LOG_SHOWN_MAX:], metrics=summaries.newest(tracking.latest([found.id.hex]).get(found.id.hex, {})),
+        live=live_numbers([(found, None)])[found.pk] if found.state == "running" else None,
+        title=in_words(dict(found.version.config.title)),
     )  # fmt: skip
     return render(request, "web/_run.html" if "fragment" in request.GET else "web/run.html", shown)
-
-
-def code_html(content: bytes, name: str) -> str:
-    """A file with syntax classes; what is no text is said to be so."""
-    if b"\0" in content[:8000] or len(content) > SHOWN_BYTES_MAX:
-        return ""
-    try:
-        lexer = get_lexer_for_filename(name)
-    except ClassNotFound:
-        lexer = TextLexer()
-    formatter = HtmlFormatter(linenos="inline", cssclass="syntax", wrapcode=True)
-    return str(highlight(content.decode(errors="replace"), lexer, formatter))
 
 
 @page
@@ -353,16 +352,32 @@ def gpus(request: HttpRequest, slug: str) -> HttpResponse:
     place = roster.membership(request.user, slug)
     roster.require(place, "manage_devices")
     devices = Device.objects.select_related("node").prefetch_related("leases__attempt__job").order_by("node", "index")
-    shown = []
+    nodes: dict[str, list[dict[str, Any]]] = {}
     for device in devices:
-        leases = [lease for lease in device.leases.all() if lease.released_at is None]
-        shown.append((device, [(lease, lease.attempt.job.spec["env"].get("SEODANG_SESSION", "")) for lease in leases]))
+        held = {lease.slot: lease for lease in device.leases.all() if lease.released_at is None}
+        tiles = [tile(device, held.get(slot), slot) for slot in range(device.slots)]
+        nodes.setdefault(device.node.name, []).extend(tiles)
+    everyone = [one for tiles in nodes.values() for one in tiles]
     return render(
         request,
         "web/gpus.html",
         context(
-            place, "gpus", devices=shown, queue=queries.queue(place.course),
-            busy=sum(len(leases) for _device, leases in shown), slots=sum(device.slots for device, _leases in shown),
-            gpus=runner_queue.largest_node_gpus(),
+            place, "gpus", nodes=nodes, queue=queries.queue(place.course), slots=len(everyone),
+            busy=sum(one["use"] == "busy" for one in everyone), gpus=runner_queue.largest_node_gpus(),
         ),
     )  # fmt: skip
+
+
+def tile(device: Device, lease: Any, slot: int) -> dict[str, Any]:
+    """One slot of a device: what it does now and for how long at most."""
+    drained = device.drained or device.node.drained
+    shown = {"device": device, "slot": slot, "use": "drained" if drained else "free"}
+    if lease is None:
+        return shown
+    spec = lease.attempt.job.spec
+    ends = lease.leased_at + dt.timedelta(seconds=spec["limits"]["wall_seconds_max"])
+    share = summaries.elapsed_share(lease.leased_at, spec["limits"]["wall_seconds_max"] / 60, timezone.now())
+    return {
+        **shown, "use": "busy", "since": lease.leased_at, "ends": ends, "share": share, "kind": lease.attempt.job.kind,
+        "session": spec["env"].get("SEODANG_SESSION", ""), "run": queries.run_of_job(lease.attempt.job_id),
+    }  # fmt: skip

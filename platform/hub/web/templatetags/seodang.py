@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 from django import template
@@ -10,11 +11,22 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 register = template.Library()
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 88.0, 20.0, 1.5
+
+
+def exactly(at: dt.datetime) -> str:
+    local = timezone.localtime(at)
+    return f"{date_format(local, 'Y-m-d H:i:s')} {local.tzname()}"
+
+
+@register.filter
+def exact(at: dt.datetime | None) -> str:
+    """The whole moment, for a title."""
+    return "" if at is None else exactly(at)
 
 
 @register.filter
@@ -22,21 +34,34 @@ def ago(at: dt.datetime | None) -> str:
     """A relative time whose exact moment shows on hover."""
     if at is None:
         return ""
-    local = timezone.localtime(at)
-    exact = f"{date_format(local, 'Y-m-d H:i:s')} {local.tzname()}"
-    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', local.isoformat(), exact, words(at))
+    local = timezone.localtime(at).isoformat()
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', local, exactly(at), words(at))
+
+
+UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))  # seconds
+
+
+def past_words() -> dict[str, str]:
+    return {"d": _("%d d ago"), "h": _("%d h ago"), "min": _("%d min ago"), "s": _("%d s ago")}
+
+
+def unit_words() -> dict[str, str]:
+    return {
+        "d": pgettext("unit of time", "d"), "h": pgettext("unit of time", "h"),
+        "min": pgettext("unit of time", "min"), "s": pgettext("unit of time", "s"),
+    }  # fmt: skip
+
+
+@register.simple_tag
+def time_words() -> str:
+    """The page's script writes times in the same words as the server."""
+    return json.dumps({"ago": past_words(), "units": unit_words()}, ensure_ascii=False)
 
 
 def words(at: dt.datetime) -> str:
-    seconds = int((timezone.now() - at).total_seconds())
-    if seconds < 60:
-        return _("%d s ago") % max(0, seconds)
-    if seconds < 3600:
-        return _("%d min ago") % (seconds // 60)
-    if seconds < 86400:
-        return _("%d h ago") % (seconds // 3600)
-    days = seconds // 86400
-    return ngettext("%d day ago", "%d days ago", days) % days
+    seconds = max(0, int((timezone.now() - at).total_seconds()))
+    name, size = next((one for one in UNITS if seconds >= one[1]), UNITS[-1])
+    return past_words()[name] % (seconds // size)
 
 
 @register.filter
@@ -45,8 +70,23 @@ def clock(at: dt.datetime | None) -> str:
     if at is None:
         return ""
     local = timezone.localtime(at)
-    today = local.date() == timezone.localdate()
-    return date_format(local, "H:i:s" if today else "M j, H:i")
+    return date_format(local, "H:i:s" if local.date() == timezone.localdate() else DAY_FORMAT[korean()])
+
+
+@register.filter
+def about(at: dt.datetime | None) -> str:
+    """A time that is only expected, so without seconds."""
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else DAY_FORMAT[korean()])
+
+
+DAY_FORMAT = {False: "j M, H:i", True: "n월 j일 H:i"}
+
+
+def korean() -> bool:
+    return (get_language() or "").startswith("ko")
 
 
 @register.filter
@@ -124,3 +164,16 @@ def moved(row: Any) -> int:
 @register.filter
 def absolute(number: int) -> int:
     return abs(number)
+
+
+@register.filter
+def plain(number: float) -> str:
+    """A number as SVG wants it, whatever the language's decimal sign."""
+    return f"{number:g}"
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Two letters of a name: Minji Kim is MK, 김민지 is 김민."""
+    parts = name.split()
+    return (parts[0][0] + parts[-1][0] if len(parts) > 1 else name[:2]).upper()
