@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.utils.translation import gettext
 
 from runner import sentences
-from runner.sentences import join, write
+from runner.sentences import join, tell
 
-__all__ = ["join", "read", "write"]
+__all__ = ["join", "read", "tell"]
 
 
 def read(stored: str) -> str:

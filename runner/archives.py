@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from runner.sentences import Said, write
+from runner.sentences import Said, tell
 
 UTF8_FLAG = 0x800  # of a zip's entry: its name is UTF-8
 
@@ -39,13 +39,13 @@ class Bounds:
 def safe_name(name: str) -> PurePosixPath:
     """The name as a relative path. Raises ArchiveError."""
     if "\\" in name or "\0" in name or any(ord(letter) < 32 for letter in name):
-        raise ArchiveError(write("The name {name} has a backslash or a control character. Rename it.", name=repr(name)))
+        raise ArchiveError(tell("The name {name} has a backslash or a control character. Rename it.", name=repr(name)))
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):  # what stands for a byte that is no UTF-8
-        raise ArchiveError(write("The name {name} is not UTF-8. Rename it.", name=ascii(name)))
+        raise ArchiveError(tell("The name {name} is not UTF-8. Rename it.", name=ascii(name)))
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or len(name) > 400 or not path.parts:
         raise ArchiveError(
-            write("The name {name} leaves the folder or is too long. Use plain relative names.", name=repr(name))
+            tell("The name {name} leaves the folder or is too long. Use plain relative names.", name=repr(name))
         )
     return path
 
@@ -78,7 +78,7 @@ def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tup
                 written.append((name, size))
             return sorted(written)
     except READ_ERRORS as error:
-        raise ArchiveError(write("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
+        raise ArchiveError(tell("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
 
 
 def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> None:
@@ -88,14 +88,14 @@ def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> Non
         name = str(safe_name(given))
         mode = entry.external_attr >> 16
         if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
-            raise ArchiveError(write("{name} is a link or a device. Put the file itself in.", name=name))
+            raise ArchiveError(tell("{name} is a link or a device. Put the file itself in.", name=name))
         if name in seen:
-            raise ArchiveError(write("{name} is in the archive twice.", name=name))
+            raise ArchiveError(tell("{name} is in the archive twice.", name=name))
         seen.add(name)
         total += entry.file_size
     if len(seen) > limit.files:
         raise ArchiveError(
-            write(
+            tell(
                 "{n:,} files are more than {most:,}. List what is not code in .nsmlignore.",
                 n=len(seen),
                 most=limit.files,
@@ -103,7 +103,7 @@ def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> Non
         )
     if total > limit.total_bytes:
         raise ArchiveError(
-            write(
+            tell(
                 "{n:,} bytes unpacked are more than {most:,}. List data in .nsmlignore.",
                 n=total, most=limit.total_bytes,
             )
@@ -116,7 +116,7 @@ def _copy_bounded(source: IO[bytes], path: Path, room: int, name: str) -> int:
         while block := source.read(1 << 20):
             size += len(block)
             if size > room:  # a header that lied about its size
-                raise ArchiveError(write("{name} unpacks to more than allowed.", name=name))
+                raise ArchiveError(tell("{name} unpacks to more than allowed.", name=name))
             sink.write(block)
     return size
 

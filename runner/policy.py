@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.sentences import write
+from runner.sentences import tell
 
 HALF_LIFE_SECONDS = 6 * 3600.0
 
@@ -94,9 +94,9 @@ def plan(
             heapq.heappush(heap, (fresh, job))
             continue
         if job.held:
-            reasons[job.id] = write("Held by a TA.")
+            reasons[job.id] = tell("Held by a TA.")
         elif job.owner_running_max and counts.get(job.owner, 0) >= job.owner_running_max:
-            reasons[job.id] = write(
+            reasons[job.id] = tell(
                 "Your team runs {running} of {most} at once.", running=counts[job.owner], most=job.owner_running_max
             )
         elif slots := _fit(job, left):
@@ -107,7 +107,7 @@ def plan(
                 usage[share] = usage.get(share, 0.0) + max(1, job.gpus) * job.wall_seconds_max
             continue
         else:
-            busy, wide = write("All slots are busy."), write("Waits for {n} GPUs on one node.", n=job.gpus)
+            busy, wide = tell("All slots are busy."), tell("Waits for {n} GPUs on one node.", n=job.gpus)
             reasons[job.id] = busy if job.gpus < 2 else wide
         waiting.append(job.id)
     return Plan(tuple(starts), tuple(waiting), reasons)

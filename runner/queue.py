@@ -14,7 +14,7 @@ from django.db.models import F, Q
 
 from runner import notify, policy, states
 from runner.models import Attempt, Device, Job, JobState, Lease, OutboxEvent
-from runner.sentences import Said, write
+from runner.sentences import Said, tell
 from runner.spec import JobSpec
 
 log = logging.getLogger("seodang.queue")
@@ -29,7 +29,7 @@ class TooManyGpus(Said):
 
     def __init__(self, asked: int, most: int) -> None:
         super().__init__(
-            write("This needs {asked} GPU(s) on one node; the largest node has {most}.", asked=asked, most=most)
+            tell("This needs {asked} GPU(s) on one node; the largest node has {most}.", asked=asked, most=most)
         )
         self.asked, self.most = asked, most
 

@@ -1,7 +1,7 @@
 """Sentences that a row keeps and that are read in another language than they were written in.
 
 A row keeps the English template and its values, as JSON; whoever shows it translates the template. Pure: what
-translates is an argument. ``makemessages`` finds the templates by the name ``write``.
+translates is an argument. ``makemessages`` finds the templates by the name ``tell``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Said(Exception):
     def written(self) -> Written:
         """For a row, or for another sentence."""
         said = self.args[0]
-        return said if isinstance(said, Written) else write("{said}", said=str(said))
+        return said if isinstance(said, Written) else join(str(said))
 
     def __str__(self) -> str:
         return read(self.written)
 
 
-def write(template: str, **values: object) -> Written:
-    """``write("Ended with code {code}.", code=3)``. A literal brace in the template is doubled."""
+def tell(template: str, **values: object) -> Written:
+    """``tell("Ended with code {code}.", code=3)``. A literal brace in the template is doubled."""
     kept = {key: json.loads(value) if isinstance(value, Written) else _plain(value) for key, value in values.items()}
     return Written(json.dumps([[template, kept]], ensure_ascii=False))
 
@@ -51,7 +51,7 @@ def kept(text: str) -> str:
 
 
 def read(stored: str, translate: Callable[[str], str] = str) -> str:
-    """The sentence in words. What was not made by ``write`` comes back as it is."""
+    """The sentence in words. What was not made by ``tell`` comes back as it is."""
     if not stored.startswith("["):
         return stored
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.sentences import write
+from runner.sentences import tell
 
 SUCCEEDED, FAILED, OUT_OF_MEMORY, TIMED_OUT = "succeeded", "failed", "out_of_memory", "timed_out"
 OUTPUT_LIMIT, STOPPED, PREEMPTED, LOST, REFUSED = "output_limit", "stopped", "preempted", "lost", "refused"
@@ -37,7 +37,7 @@ def judge(
     if overflowed:
         return Ending(OUTPUT_LIMIT, exit_code)
     if exit_code == 0:
-        return Ending(SUCCEEDED, 0, write("A child process was killed for memory.") if oom_killed else "")
+        return Ending(SUCCEEDED, 0, tell("A child process was killed for memory.") if oom_killed else "")
     if stop_requested:
         return Ending(STOPPED, exit_code)
     if status.get("timed_out") is True:

@@ -9,7 +9,7 @@ import io
 import tarfile
 
 from courses.errors import Refused
-from courses.sentences import join, write
+from courses.sentences import join, tell
 from courses.submissions import jobs, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from runner import blobs, notify, queue
@@ -17,25 +17,25 @@ from runner.models import Job, OutboxEvent
 from runner.sentences import Written, kept
 
 RUN_SENTENCES = {
-    "succeeded": write("Finished."),
-    "out_of_memory": write("It needed more than the memory limit. Use smaller batches or fewer workers."),
-    "timed_out": write("It reached the time limit. What it saved as checkpoints is kept."),
-    "output_limit": write("It wrote more than the output limit. Save fewer or smaller files."),
-    "stopped": write("Stopped by request. What it saved is kept."),
-    "preempted": write("It made room for others. It cost you nothing."),
+    "succeeded": tell("Finished."),
+    "out_of_memory": tell("It needed more than the memory limit. Use smaller batches or fewer workers."),
+    "timed_out": tell("It reached the time limit. What it saved as checkpoints is kept."),
+    "output_limit": tell("It wrote more than the output limit. Save fewer or smaller files."),
+    "stopped": tell("Stopped by request. What it saved is kept."),
+    "preempted": tell("It made room for others. It cost you nothing."),
 }
 PREDICT_LIMITS = {
-    "out_of_memory": write("it needed more than the memory limit"),
-    "timed_out": write("it reached the time limit"),
+    "out_of_memory": tell("it needed more than the memory limit"),
+    "timed_out": tell("it reached the time limit"),
 }
 
 
 def run_sentence(outcome: str, exit_code: int | None, tries: int) -> Written:
     """What a run's end means to its team."""
     if outcome == "failed":
-        return write("Your command ended with exit code {code}. The log's end says why.", code=exit_code)
+        return tell("Your command ended with exit code {code}. The log's end says why.", code=exit_code)
     if outcome == "lost":
-        return write("The platform lost it {tries} times: our fault. It cost you nothing; push it again.", tries=tries)
+        return tell("The platform lost it {tries} times: our fault. It cost you nothing; push it again.", tries=tries)
     return RUN_SENTENCES[outcome]
 
 
@@ -65,14 +65,14 @@ def _preflight(kind: str, job: Job, run: Run) -> None:
         return
     run.ended_at = queue.database_now()
     if job.outcome == "stopped":
-        run.state, run.sentence = RunState.STOPPED, write("Stopped before it started.")
+        run.state, run.sentence = RunState.STOPPED, tell("Stopped before it started.")
     elif job.outcome == "lost":
         run.state = RunState.LOST
-        run.sentence = write("The check could not run: our fault. {error}", error=job.detail.get("error", ""))
+        run.sentence = tell("The check could not run: our fault. {error}", error=job.detail.get("error", ""))
     else:
-        lines = log_tail(job, 2_000).strip() or write("The check ended as {outcome}.", outcome=job.outcome)
+        lines = log_tail(job, 2_000).strip() or tell("The check ended as {outcome}.", outcome=job.outcome)
         run.state = RunState.FAILED
-        run.sentence = write("Preflight failed (your code; no GPU time or attempt used): {lines}", lines=lines)
+        run.sentence = tell("Preflight failed (your code; no GPU time or attempt used): {lines}", lines=lines)
     run.save()
 
 
@@ -86,7 +86,7 @@ def _train(kind: str, job: Job, run: Run) -> None:
         run.state, run.started_at = RunState.RUNNING, run.started_at or queue.database_now()
     elif kind == "job_retrying":
         run.state = RunState.QUEUED
-        run.sentence = write(
+        run.sentence = tell(
             "Worker lost, retrying ({n} of {most}). Our fault; it costs you nothing.",
             n=job.tries + 1, most=job.tries_max,
         )  # fmt: skip
@@ -107,14 +107,14 @@ def _train_ended(job: Job, run: Run) -> None:
         )
     if run.wants_submit and run.state == RunState.SUCCEEDED:
         if services.best_checkpoint(run) is None:
-            run.sentence = write(
+            run.sentence = tell(
                 "Finished, but nothing was saved under /out/checkpoints, so there is nothing to submit."
             )
             return
         try:
             services.submit(run.owner, run, None)
         except Refused as error:
-            run.sentence = join(write("Finished, not submitted."), error.message, error.next)
+            run.sentence = join(tell("Finished, not submitted."), error.message, error.next)
 
 
 def _predicted(job: Job, submission: Submission) -> None:
@@ -127,15 +127,15 @@ def _predicted(job: Job, submission: Submission) -> None:
         return
     sha = job.detail.get("files", {}).get(name)
     if sha is None:
-        problem = "; ".join(job.detail.get("problems", [])) or write("{file} was not written", file=name)
-        sentence = write("Predict failed (your code): {reason}.", reason=problem)
+        problem = "; ".join(job.detail.get("problems", [])) or tell("{file} was not written", file=name)
+        sentence = tell("Predict failed (your code): {reason}.", reason=problem)
         services.fail_submission(submission, sentence, staff_detail=log_tail(job))
         return
     try:
         with blobs.open_blob(sha) as source:
             parsed = rules.parse_predictions(source.read(), config, trial=submission.trial)
     except rules.BadPredictions as error:
-        sentence = write("Predict failed (your code): {reason}", reason=error.written)
+        sentence = tell("Predict failed (your code): {reason}", reason=error.written)
         services.fail_submission(submission, sentence, staff_detail=log_tail(job))
         return
     submission.predictions_sha256 = _tree_of_one(name, parsed)
@@ -152,23 +152,23 @@ def _predicted(job: Job, submission: Submission) -> None:
 def _predict_failed(job: Job, submission: Submission) -> None:
     if job.outcome == "lost":
         services.fail_submission(
-            submission, write("Predict was lost: our fault. It costs you nothing; submit again."),
+            submission, tell("Predict was lost: our fault. It costs you nothing; submit again."),
             staff_detail=str(job.detail.get("error", "")), theirs=False,
         )  # fmt: skip
         return
     log = log_tail(job, 20_000)
     if submission.trial:
-        reason = PREDICT_LIMITS.get(job.outcome) or write("the log shows why")
-        sentence = write("Predict failed on the public sample (your code): {reason}. It cost nothing.", reason=reason)
+        reason = PREDICT_LIMITS.get(job.outcome) or tell("the log shows why")
+        sentence = tell("Predict failed on the public sample (your code): {reason}. It cost nothing.", reason=reason)
     else:
         files = {path for path, _size in code_files(submission.run)}
         place = (
             PREDICT_LIMITS.get(job.outcome)
             or rules.where_it_failed(log, files)
-            or write("exit code {code}", code=job.detail.get("exit_code"))
+            or tell("exit code {code}", code=job.detail.get("exit_code"))
         )
         again = f"seodang submit -t {submission.run.session} {submission.checkpoint.name}"
-        sentence = write(
+        sentence = tell(
             "Predict failed (your code): {place}; the message is hidden, it may hold test data. "
             "Reproduce it free: {command}",
             place=place, command=again,
@@ -198,7 +198,7 @@ def _scored(job: Job, submission: Submission) -> None:
     except rules.BadScores as error:
         services.fail_submission(
             submission,
-            write(
+            tell(
                 "The scorer failed: your instructor's fault, or the format it checks is not met. It costs no attempt; "
                 "the staff see its log."
             ),
@@ -207,7 +207,7 @@ def _scored(job: Job, submission: Submission) -> None:
         )
         return
     submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, queue.database_now()
-    submission.sentence = write("Tried on the public sample; not on the board.") if submission.trial else ""
+    submission.sentence = tell("Tried on the public sample; not on the board.") if submission.trial else ""
     submission.save()
     if not submission.trial:
         _record(job, submission)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from courses.assignments.bundle import AssignmentConfig
-from runner.sentences import Said, write
+from runner.sentences import Said, tell
 
 ROWS_MAX = 5_000_000
 CELL_CHARS_MAX = 2_000
@@ -38,11 +38,11 @@ def parse_predictions(content: bytes, config: AssignmentConfig, *, trial: bool =
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise BadPredictions(write("{file} is not UTF-8 text.", file=config.predictions_file)) from None
+        raise BadPredictions(tell("{file} is not UTF-8 text.", file=config.predictions_file)) from None
     rows = _csv_rows(text, config) if config.predictions_format == "csv" else _jsonl_rows(text, config)
     if config.rows is not None and len(rows) != config.rows:
         raise BadPredictions(
-            write(
+            tell(
                 "{file} has {n:,} rows; {needed:,} are needed.",
                 file=config.predictions_file,
                 n=len(rows),
@@ -57,7 +57,7 @@ def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
     try:
         header = next(reader, [])
         if tuple(cell.strip() for cell in header) != config.columns:
-            raise BadPredictions(write("The first line must be {columns}.", columns=",".join(config.columns)))
+            raise BadPredictions(tell("The first line must be {columns}.", columns=",".join(config.columns)))
         rows: list[Sequence[str]] = []
         most = config.rows or ROWS_MAX
         for row in reader:
@@ -65,7 +65,7 @@ def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
                 continue
             if len(row) != len(config.columns):
                 raise BadPredictions(
-                    write(
+                    tell(
                         "Line {line} has {n} cells; {needed} are needed.",
                         line=reader.line_num,
                         n=len(row),
@@ -74,17 +74,17 @@ def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
                 )
             if any(len(cell) > CELL_CHARS_MAX for cell in row):
                 raise BadPredictions(
-                    write(
+                    tell(
                         "Line {line} has a cell of over {most:,} characters.", line=reader.line_num, most=CELL_CHARS_MAX
                     )
                 )
             if len(rows) >= most:
                 raise BadPredictions(
-                    write("{file} has more than {most:,} rows.", file=config.predictions_file, most=most)
+                    tell("{file} has more than {most:,} rows.", file=config.predictions_file, most=most)
                 )
             rows.append(row)
     except csv.Error as error:
-        raise BadPredictions(write("Line {line} is not CSV: {error}.", line=reader.line_num, error=error)) from None
+        raise BadPredictions(tell("Line {line} is not CSV: {error}.", line=reader.line_num, error=error)) from None
     return rows
 
 
@@ -94,10 +94,10 @@ def _jsonl_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise BadPredictions(write("Line {line} is not JSON.", line=number)) from None
+            raise BadPredictions(tell("Line {line} is not JSON.", line=number)) from None
         if not isinstance(value, dict) or set(value) != set(config.columns):
             raise BadPredictions(
-                write("Line {line} must have the keys {columns}.", line=number, columns=", ".join(config.columns))
+                tell("Line {line} must have the keys {columns}.", line=number, columns=", ".join(config.columns))
             )
         rows.append([json.dumps(value[column]) for column in config.columns])
     return rows
@@ -111,9 +111,7 @@ def _write(rows: list[Sequence[str]], config: AssignmentConfig) -> bytes:
         writer.writerows(rows)
     else:
         for row in rows:
-            sink.write(
-                json.dumps({key: json.loads(cell) for key, cell in zip(config.columns, row, strict=True)}) + "\n"
-            )
+            sink.write(json.dumps({key: json.loads(cell) for key, cell in zip(config.columns, row, strict=True)}) + "\n")
     return sink.getvalue().encode()
 
 
@@ -123,12 +121,12 @@ def _npy(content: bytes, rows: int | None) -> bytes:
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise BadPredictions(write("It is not a plain .npy array: {error}", error=error)) from None
+        raise BadPredictions(tell("It is not a plain .npy array: {error}", error=error)) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise BadPredictions(write("It is not an array of numbers."))
+        raise BadPredictions(tell("It is not an array of numbers."))
     if rows is not None and (array.ndim == 0 or len(array) != rows):
         raise BadPredictions(
-            write("It has the shape {shape}; {needed:,} rows are needed.", shape=array.shape, needed=rows)
+            tell("It has the shape {shape}; {needed:,} rows are needed.", shape=array.shape, needed=rows)
         )
     sink = io.BytesIO()
     np.save(sink, array)

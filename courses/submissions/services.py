@@ -18,7 +18,7 @@ from courses.errors import Forbidden, Invalid, NotFound, Refused
 from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
-from courses.sentences import join, read, write
+from courses.sentences import join, read, tell
 from courses.submissions import jobs
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
@@ -143,7 +143,7 @@ def start_job(run: Run) -> None:
         )
     except queue.TooManyGpus as error:
         run.state, run.ended_at = RunState.REFUSED, timezone.now()
-        run.sentence = join(error.written, write("Nothing was used."))
+        run.sentence = join(error.written, tell("Nothing was used."))
         run.save()
         return
     run.job, run.state, run.sentence = job.id, RunState.QUEUED, ""
