@@ -111,7 +111,9 @@ def _write(rows: list[Sequence[str]], config: AssignmentConfig) -> bytes:
         writer.writerows(rows)
     else:
         for row in rows:
-            sink.write(json.dumps({key: json.loads(cell) for key, cell in zip(config.columns, row, strict=True)}) + "\n")
+            sink.write(
+                json.dumps({key: json.loads(cell) for key, cell in zip(config.columns, row, strict=True)}) + "\n"
+            )
     return sink.getvalue().encode()
 
 
