@@ -59,7 +59,7 @@ GET  /api/v1/tokens                                 401   200   200   200   200 
 POST /api/v1/tokens                                 401   201   201   201   201   201   201   201
 DELETE /api/v1/tokens/{token}                       401   404   404   204   404   404   404   404
 GET  /api/v1/courses/ml/assignments                 401   404   200   200   200   200   200   200
-PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   400   400
+PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   403   400
 POST /api/v1/courses/ml/assignments/digits/runs     401   404   201   201   201   403   201   201
 GET  /api/v1/courses/ml/assignments/digits/board    401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs                        401   404   200   200   200   200   200   200

@@ -164,7 +164,7 @@ def test_roles() -> None:
     table = {role: {action for action in roster.TABLE if roster.allowed(role, action)} for role in roster.EVERYONE}
     assert table["observer"] == {"see_course", "see_board"}
     assert table["student"] == {"see_course", "see_board", "push_run"}
-    assert table["instructor"] - table["ta"] == {"import_roster", "manage_people"}
+    assert table["instructor"] - table["ta"] == {"import_roster", "manage_people", "manage_course", "push_assignment"}
     with pytest.raises(KeyError):
         roster.allowed("student", "no_such_action")
 
