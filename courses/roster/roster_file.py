@@ -61,7 +61,7 @@ def read_roster(csv_text: str) -> tuple[RosterReport, list[Person]]:
             seen[person["username"]] = reader.line_num
             people.append(person)
     except csv.Error as error:
-        report.problems.append((reader.line_num, gettext("This is not CSV: %s.") % error))
+        report.problems.append((reader.reader.line_num, gettext("This is not CSV: %s.") % error))
     return report, people
 
 
