@@ -193,8 +193,9 @@ def _collect_outputs(out: int, spec: JobSpec, found: dict[str, Any]) -> None:
         if name in {"checkpoints", "lost+found"}:
             continue
         try:
+            archives.safe_name(name)  # a name that is no text cannot be written to the database
             with hostile.open_regular(out, name, spec.limits.output_bytes_max) as source:
                 size = os.fstat(source.fileno()).st_size
                 found["outputs"].append({"path": name[:200], "size": size, "sha256": blobs.put(source)})
-        except (FileNotFoundError, hostile.HostileFile):
+        except (FileNotFoundError, hostile.HostileFile, archives.ArchiveError):
             continue

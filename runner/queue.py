@@ -7,11 +7,10 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
 from django.db.models import F, Q
-from django.utils import timezone
 
 from runner import notify, policy, states
 from runner.models import Attempt, Device, Job, JobState, Lease, OutboxEvent
@@ -33,6 +32,13 @@ class TooManyGpus(Said):
             tell("This needs {asked} GPU(s) on one node; the largest node has {most}.", asked=asked, most=most)
         )
         self.asked, self.most = asked, most
+
+
+def database_now() -> dt.datetime:
+    """One clock for all durations: a node's own may jump, and two nodes' differ."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cast(dt.datetime, cursor.fetchone()[0])
 
 
 def subscribe(name: str, handler: Handler) -> None:
@@ -67,7 +73,7 @@ def enqueue(
 def request_stop(job_id: uuid.UUID) -> bool:
     """Stop a job, whatever its state. Twice is once: whether this was the first time and it had not ended."""
     with transaction.atomic():
-        now = timezone.now()
+        now = database_now()
         first = (
             Job.objects.filter(id=job_id, stop_requested_at=None)
             .exclude(state=JobState.ENDED)
@@ -136,8 +142,7 @@ def schedule() -> list[Attempt]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PLAN_LOCK])
-            cursor.execute("SELECT now()")
-            now = cursor.fetchone()[0]
+        now = database_now()
         ready = Q(not_before=None) | Q(not_before__lte=now)
         jobs = list(Job.objects.filter(ready, state=JobState.QUEUED).order_by("created_at")[:QUEUE_MAX])
         if not jobs:
@@ -196,7 +201,7 @@ def mark_running(attempt: Attempt) -> bool:
     """The container runs. False when another worker won."""
     with transaction.atomic():
         won = Attempt.objects.filter(id=attempt.id, fence=attempt.fence, state="starting").update(
-            state="running", started_at=timezone.now()
+            state="running", started_at=database_now()
         )
         if won and Job.objects.filter(id=attempt.job_id, state=JobState.STARTING).update(state=JobState.RUNNING):
             _emit("job_started", attempt.job_id, attempt=attempt.number)
@@ -209,7 +214,7 @@ def finish(attempt: Attempt, ending: states.Ending, detail: dict[str, Any]) -> b
     False when another worker won: then nothing was written.
     """
     with transaction.atomic():
-        now = timezone.now()
+        now = database_now()
         job = Job.objects.select_for_update().get(id=attempt.job_id)
         detail = {**detail, "exit_code": ending.exit_code, "warning": ending.warning}
         won = (
@@ -238,7 +243,7 @@ def finish(attempt: Attempt, ending: states.Ending, detail: dict[str, Any]) -> b
 
 def deliver_one() -> bool:
     """Hand one open event to its handler; whether there was one. A handler that raises is tried later, alone."""
-    now = timezone.now()
+    now = database_now()
     with transaction.atomic():
         event = (
             OutboxEvent.objects.select_for_update(skip_locked=True, of=("self",))

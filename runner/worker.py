@@ -76,7 +76,7 @@ class Worker:
         if attempt.started_at is None:
             return False
         limit = JobSpec.from_json(attempt.job.spec).limits.wall_seconds_max + WALL_SLACK_SECONDS
-        return (timezone.now() - attempt.started_at).total_seconds() > limit
+        return (queue.database_now() - attempt.started_at).total_seconds() > limit
 
     def _tell_log(self, attempt: Attempt) -> None:
         total = attempts.log_state(attempt).get("total")

@@ -11,8 +11,10 @@ class Config(AppConfig):
 
     def ready(self) -> None:
         from courses.submissions.signals import score_recorded
+        from courses.teams.signals import team_renamed
 
         score_recorded.connect(on_score, dispatch_uid="leaderboards")
+        team_renamed.connect(on_rename, dispatch_uid="leaderboards")
 
 
 def on_score(*, event: Any, **_: Any) -> None:
@@ -20,3 +22,10 @@ def on_score(*, event: Any, **_: Any) -> None:
     from courses.leaderboards.services import refresh
 
     refresh(event.assignment, event.team_id)
+
+
+def on_rename(*, team: Any, **_: Any) -> None:
+    """Boards that show the name say so with a number of their own."""
+    from courses.leaderboards.services import announce
+
+    announce(team)

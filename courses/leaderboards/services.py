@@ -15,6 +15,7 @@ from courses.assignments.models import Assignment
 from courses.leaderboards.models import Board, Standing
 from courses.leaderboards.ranking import Place, Scored, Summary, order, rank, summary
 from courses.submissions.models import ScoreEvent
+from courses.teams.models import Team
 from runner import notify
 
 FIELDS = ("best", "score", "scores", "count", "rank", "tied", "scored_at", "history")
@@ -50,10 +51,22 @@ def refresh(assignment: Assignment, team: int | None = None) -> Board:
     found = places(assignment) if team is None or anew else _moved(assignment, metric, team, before)
     if _write(board, found, before) or board.rule != rule:
         board.rule = rule
-        board.seq += 1
-        board.save(update_fields=["seq", "rule"])
-        notify.send(f"board.{assignment.pk}", {"type": "board.changed", "seq": board.seq})
+        _count_up(board)
     return board
+
+
+def _count_up(board: Board) -> None:
+    """The board differs from what viewers have. Under its row's lock."""
+    board.seq += 1
+    board.save(update_fields=["seq", "rule"])
+    notify.send(f"board.{board.pk}", {"type": "board.changed", "seq": board.seq})
+
+
+@transaction.atomic
+def announce(team: Team) -> None:
+    """The team is called otherwise on the boards that it stands on."""
+    for board in Board.objects.select_for_update().filter(standings__team=team).order_by("pk"):
+        _count_up(board)
 
 
 def _moved(assignment: Assignment, metric: Metric, team: int, before: dict[int, Standing]) -> list[Place]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import secrets
-from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
@@ -18,18 +13,11 @@ from django.utils.translation import gettext
 from courses.audit.models import record
 from courses.errors import Invalid, NotFound, Refused
 from courses.roster import queries
-from courses.roster.models import ApiToken, Course, Membership, Role, User
+from courses.roster.models import ApiToken, Course, Membership, Role, User, new_join_code
+from courses.roster.roster_file import RosterReport, read_roster
 from runner import notify
 
-ROSTER_BYTES_MAX = 1 << 20
 TOKEN_DAYS_MAX = 3_650
-
-
-@dataclass
-class RosterReport:
-    added: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    problems: list[tuple[int, str]] = field(default_factory=list)  # line number, what is wrong
 
 
 @transaction.atomic
@@ -47,6 +35,24 @@ def add_member(actor: Any, course: Course, user: User, role: str) -> Membership:
     record(actor, "member.set", user.username, course.slug, role=role)
     recheck(user)
     return place
+
+
+@transaction.atomic
+def set_open(actor: Any, course: Course, is_open: bool) -> None:
+    """Close a course: students see all they have, and start nothing; or open it again. Raises Forbidden."""
+    queries.require(queries.membership(actor, course.slug), "manage_course")
+    if Course.objects.filter(pk=course.pk).exclude(is_open=is_open).update(is_open=is_open):
+        record(actor, "course.open" if is_open else "course.close", course, course.slug)
+
+
+@transaction.atomic
+def renew_join_code(actor: Any, course: Course) -> str:
+    """A new code; the old one opens nothing more. Raises Forbidden."""
+    queries.require(queries.membership(actor, course.slug), "manage_course")
+    code = new_join_code()
+    Course.objects.filter(pk=course.pk).update(join_code=code)
+    record(actor, "course.join_code", course, course.slug)
+    return code
 
 
 @transaction.atomic
@@ -71,10 +77,16 @@ def remove_member(actor: Any, course: Course, username: str) -> None:
     Course.objects.select_for_update().get(pk=course.pk)  # two instructors who remove each other leave one
     place = Membership.objects.select_related("user").filter(course=course, user__username=username).first()
     if place is None:
-        raise NotFound("no_such_person", f"Nobody in this course is called {username}.", "Check the username.")
+        raise NotFound(
+            "no_such_person",
+            gettext("Nobody in this course is called %(name)s.") % {"name": username},
+            gettext("Check the username."),
+        )
     others = Membership.objects.filter(course=course, role=Role.INSTRUCTOR).exclude(pk=place.pk)
     if place.role == Role.INSTRUCTOR and not others.exists():
-        raise Refused("last_instructor", "This is the course's only instructor.", "Make another one first.")
+        raise Refused(
+            "last_instructor", gettext("This is the course's only instructor."), gettext("Make another one first.")
+        )
     place.delete()
     record(actor, "member.remove", username, course.slug, role=place.role)
     recheck(place.user)
@@ -88,7 +100,11 @@ def recheck(user: User) -> None:
 def create_token(user: Any, name: str, days: int | None = None) -> str:
     """A new token, shown once; its hash is kept. It ends after ``days``, if that is said. Raises Invalid."""
     if days is not None and not 1 <= days <= TOKEN_DAYS_MAX:
-        raise Invalid("days", f"A token lives from 1 to {TOKEN_DAYS_MAX:,} days.", "Leave it out for no end.")
+        raise Invalid(
+            "days",
+            gettext("A token lives from 1 to %(most)d days.") % {"most": TOKEN_DAYS_MAX},
+            gettext("Leave it out for no end."),
+        )
     ends = None if days is None else timezone.now() + dt.timedelta(days=days)
     token = f"sdg_{secrets.token_urlsafe(30)}"
     ApiToken.objects.create(user=user, name=name[:100] or "token", digest=queries.digest(token), expires_at=ends)
@@ -100,7 +116,7 @@ def create_token(user: Any, name: str, days: int | None = None) -> str:
 def revoke_token(user: Any, token_id: int) -> None:
     """What is open by it closes. Raises NotFound when there is no such live token of theirs."""
     if not ApiToken.objects.filter(user=user, id=token_id, revoked_at=None).update(revoked_at=timezone.now()):
-        raise NotFound("no_such_token", "You have no such token.", "It may be revoked already.")
+        raise NotFound("no_such_token", gettext("You have no such token."), gettext("It may be revoked already."))
     record(user, "token.revoke", token_id)
     recheck(user)
 
@@ -110,7 +126,7 @@ def import_roster(actor: Any, course: Course, csv_text: str, dry_run: bool) -> R
     """Add people from CSV (``username,name,email,role``; role is student unless said). Each bad line is named;
     if any is bad, or it is a dry run, nothing changes."""
     queries.require(Membership.objects.get(course=course, user=actor), "import_roster")
-    report, people = _read_roster(csv_text)
+    report, people = read_roster(csv_text)
     existing = set(Membership.objects.filter(course=course).values_list("user__username", flat=True))
     for person in people:
         (report.kept if person["username"] in existing else report.added).append(person["username"])
@@ -128,43 +144,3 @@ def import_roster(actor: Any, course: Course, csv_text: str, dry_run: bool) -> R
         Membership.objects.get_or_create(course=course, user=user, defaults={"role": person["role"]})
     record(actor, "roster.import", course, course.slug, added=len(report.added))
     return report
-
-
-def _read_roster(csv_text: str) -> tuple[RosterReport, list[dict[str, str]]]:
-    report, people = RosterReport(), []
-    if len(csv_text) > ROSTER_BYTES_MAX:
-        report.problems.append((1, gettext("The file is larger than 1 MiB.")))
-        return report, []
-    seen: dict[str, int] = {}
-    reader = csv.DictReader(io.StringIO(csv_text.lstrip("\ufeff")))
-    if not reader.fieldnames or "username" not in [name.strip().lower() for name in reader.fieldnames]:
-        report.problems.append((1, gettext("The first line must name the columns: username,name,email,role.")))
-        return report, []
-    for row in reader:
-        clean = {
-            (key or "").strip().lower(): (value or "").strip()
-            for key, value in row.items()
-            if isinstance(value, str | None)
-        }
-        username, email = clean.get("username", ""), clean.get("email", "")
-        role = clean.get("role", "").lower() or Role.STUDENT.value
-        problem = ""
-        if not username or not all(letter.isalnum() or letter in "@.+-_" for letter in username):
-            problem = gettext("%r is no username.") % username
-        elif username in seen:
-            problem = gettext("%(name)s is already in line %(line)d.") % {"name": username, "line": seen[username]}
-        elif role not in Role.values:
-            problem = gettext("%(role)r is no role; use one of %(known)s.") % {
-                "role": role, "known": ", ".join(Role.values),
-            }  # fmt: skip
-        elif email:
-            try:
-                validate_email(email)
-            except ValidationError:
-                problem = gettext("%r is no e-mail address.") % email
-        if problem:
-            report.problems.append((reader.line_num, problem))
-            continue
-        seen[username] = reader.line_num
-        people.append({"username": username, "email": email, "role": role, "name": clean.get("name", "")})
-    return report, people

@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import tarfile
 
-from django.utils import timezone
-
 from courses.errors import Refused
 from courses.sentences import join, tell
 from courses.submissions import jobs, rules, services, signals
@@ -65,7 +63,7 @@ def _preflight(kind: str, job: Job, run: Run) -> None:
     if job.outcome == "succeeded":
         services.start_job(run)
         return
-    run.ended_at = timezone.now()
+    run.ended_at = queue.database_now()
     if job.outcome == "stopped":
         run.state, run.sentence = RunState.STOPPED, tell("Stopped before it started.")
     elif job.outcome == "lost":
@@ -85,7 +83,7 @@ def _train(kind: str, job: Job, run: Run) -> None:
         if run.state == RunState.QUEUED:
             run.state = RunState.STARTING
     elif kind == "job_started":
-        run.state, run.started_at = RunState.RUNNING, run.started_at or timezone.now()
+        run.state, run.started_at = RunState.RUNNING, run.started_at or queue.database_now()
     elif kind == "job_retrying":
         run.state = RunState.QUEUED
         run.sentence = tell(
@@ -98,7 +96,7 @@ def _train(kind: str, job: Job, run: Run) -> None:
 
 
 def _train_ended(job: Job, run: Run) -> None:
-    run.state, run.ended_at = RunState(job.outcome), timezone.now()
+    run.state, run.ended_at = RunState(job.outcome), queue.database_now()
     run.exit_code = job.detail.get("exit_code")
     warning = kept(job.detail.get("warning", ""))  # the runner's own words
     run.sentence = join(run_sentence(job.outcome, run.exit_code, job.tries), warning)
@@ -208,7 +206,7 @@ def _scored(job: Job, submission: Submission) -> None:
             theirs=False,
         )
         return
-    submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, timezone.now()
+    submission.scores, submission.state, submission.ended_at = scores, SubmissionState.SCORED, queue.database_now()
     submission.sentence = tell("Tried on the public sample; not on the board.") if submission.trial else ""
     submission.save()
     if not submission.trial:

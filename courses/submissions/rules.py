@@ -149,9 +149,16 @@ def parse_scores(content: bytes, config: AssignmentConfig) -> dict[str, float]:
     if set(value) != names:
         raise BadScores(f"scores.json must have exactly the keys {', '.join(sorted(names))}.")
     for key, number in value.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not _finite(number):
             raise BadScores(f"{key} is {str(number)[:40]!r}, not a finite number.")
     return {key: float(number) for key, number in value.items()}
+
+
+def _finite(number: int | float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 FRAME = re.compile(r'^\s*File "/code/(?P<file>[\w./-]{1,200})", line (?P<line>\d{1,6})', re.MULTILINE)

@@ -45,6 +45,7 @@ def start_run(
     version = assignment.current
     entry = entry.strip() or version.config.entry
     _check_command(entry, args)
+    _require_room(actor, assignment, submit)
     most = queue.largest_node_gpus()
     if version.config.gpus > most:
         raise Refused(
@@ -100,16 +101,48 @@ def _share_path(run: Run) -> str:
     return f"{run.assignment.course.slug}/{run.team_id}"
 
 
+def _require_course_open(place: Membership) -> None:
+    if not place.course.is_open and not allowed(place.role, "see_all_runs"):
+        raise Refused("course_closed", _("The course is closed."), _("Ask your instructor."))
+
+
 def _require_open(assignment: Assignment, place: Membership) -> None:
     now = timezone.now()
     if allowed(place.role, "see_all_runs"):
         return
-    if not place.course.is_open:
-        raise Refused("course_closed", _("The course is closed."), _("Ask your instructor."))
+    _require_course_open(place)
     if now < assignment.opens_at:
         raise Refused("not_open_yet", _("The assignment opens %s.") % assignment.opens_at.isoformat())
     if now > assignment.due_at:
         raise Refused("past_due", _("The deadline was %s.") % assignment.due_at.isoformat(), _("Ask for an extension."))
+
+
+def _require_room(actor: Any, assignment: Assignment, submit: bool) -> None:
+    """The team is not too large, and what is to be submitted at the end still may be. Raises Refused."""
+    team = team_queries.team_of(actor, assignment.course, assignment.slug)
+    if team is None:
+        return
+    config = assignment.current.config
+    if (size := team.members.count()) > config.team_size:
+        raise Refused(
+            "team_too_large",
+            _("Your team has %(size)d members; this assignment allows %(most)d.")
+            % {"size": size, "most": config.team_size},
+            _("Some of you must leave the team, on its page."),
+        )
+    if submit:
+        _require_a_submission_left(team, assignment)
+
+
+def _require_a_submission_left(team: Team, assignment: Assignment) -> None:
+    limit = assignment.current.config.submissions_per_day
+    used = submissions_today(team, assignment)
+    if used >= limit:
+        raise Refused(
+            "day_limit",
+            _("Your team used %(used)d of %(limit)d submissions today.") % {"used": used, "limit": limit},
+            _("Try it free on the sample with -t, or submit after midnight."),
+        )
 
 
 def _check_command(entry: str, args: str) -> None:
@@ -187,9 +220,9 @@ def _require_member(actor: Any, run: Run) -> None:
 def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False) -> Submission:
     """Have a checkpoint scored, or tried on the public sample. Raises NotFound, Forbidden, Refused."""
     _require_member(actor, run)
+    _require_course_open(membership(actor, run.assignment.course.slug))
     found = _checkpoint(run, checkpoint)
     Team.objects.select_for_update().get(pk=run.team_id)  # two submits at once count as two
-    config = run.version.config
     if trial and not run.version.dataset.sample_inputs_sha256:
         raise Refused("no_sample", _("This assignment has no public sample."), _("Submit without -t."))
     if not trial:
@@ -197,14 +230,7 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
             membership(actor, run.assignment.course.slug).role, "see_all_runs"
         ):
             raise Refused("past_due", _("This run was pushed after the deadline."), _("Ask for an extension."))
-        used = submissions_today(run.team, run.assignment)
-        if used >= config.submissions_per_day:
-            raise Refused(
-                "day_limit",
-                _("Your team used %(used)d of %(limit)d submissions today.")
-                % {"used": used, "limit": config.submissions_per_day},
-                _("Try it free on the sample with -t, or submit after midnight."),
-            )
+        _require_a_submission_left(run.team, run.assignment)
     submission = Submission.objects.create(run=run, checkpoint=found, owner=actor, trial=trial, counts=not trial)
     job = queue.enqueue(jobs.predict(submission), owner_key=_owner_key(run), share_path=_share_path(run), express=True)
     submission.predict_job = job.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from courses.errors import NotFound
 from courses.roster.models import Course
 from courses.teams.models import Team, TeamMember
 
@@ -17,3 +18,16 @@ def team_of(user: Any, course: Course, assignment_slug: str) -> Team | None:
 
 def is_member(user: Any, team: Team) -> bool:
     return TeamMember.objects.filter(team=team, user=user).exists()
+
+
+def teams(course: Course) -> list[Team]:
+    """All of a course, with their members."""
+    return list(Team.objects.filter(course=course).prefetch_related("members__user").order_by("name"))
+
+
+def team_named(course: Course, name: str) -> Team:
+    """Raises NotFound."""
+    found = Team.objects.select_related("course").filter(course=course, name=name).first()
+    if found is None:
+        raise NotFound
+    return found

@@ -12,8 +12,11 @@ from django.utils.translation import gettext
 from courses.audit.models import record
 from courses.errors import Forbidden, Invalid, NotFound, Refused
 from courses.roster.models import Course, Membership, User
+from courses.roster.queries import membership, require
+from courses.roster.services import recheck
 from courses.teams import queries
 from courses.teams.models import Invitation, Team, TeamMember
+from courses.teams.signals import team_renamed
 
 TEAM_SIZE_MAX = 20
 
@@ -51,6 +54,7 @@ def rename(actor: Any, team: Team, name: str) -> None:
         raise Refused("team_name_taken", gettext("A team %s exists already.") % clean, gettext("Choose another name."))
     record(actor, "team.rename", team.name, team.course.slug, to=clean)
     Team.objects.filter(pk=team.pk).update(name=clean)
+    team_renamed.send(sender=Team, team=team)
 
 
 @transaction.atomic
@@ -98,6 +102,41 @@ def answer(user: Any, invitation_id: int, accept: bool) -> Team:
     found.save()
     record(user, "team.answer", team.name, team.course.slug, accepted=accept)
     return team
+
+
+@transaction.atomic
+def leave(user: Any, team: Team) -> None:
+    """The runs stay with the team; the next push makes a team of one. Raises Forbidden, Refused."""
+    _require_member(user, team)
+    _take_out(user, team)
+    record(user, "team.leave", team.name, team.course.slug)
+
+
+@transaction.atomic
+def remove(actor: Any, team: Team, username: str) -> None:
+    """The staff take somebody out of a team, as when it broke up. Raises Forbidden, NotFound, Refused."""
+    require(membership(actor, team.course.slug), "manage_teams")
+    place = team.members.select_related("user").filter(user__username=username).first()
+    if place is None:
+        raise NotFound(
+            "no_such_member",
+            gettext("%(name)s is not in team %(team)s.") % {"name": username, "team": team.name},
+            gettext("Check the username."),
+        )
+    _take_out(place.user, team)
+    record(actor, "team.remove", username, team.course.slug, team=team.name)
+
+
+def _take_out(user: Any, team: Team) -> None:
+    Team.objects.select_for_update().get(pk=team.pk)  # the last two do not leave at once
+    if team.members.count() < 2:
+        raise Refused(
+            "last_member",
+            gettext("Team %(team)s has nobody else.") % {"team": team.name},
+            gettext("It stays as it is; accept an invitation to join another."),
+        )
+    TeamMember.objects.filter(team=team, user=user).delete()
+    recheck(user)
 
 
 def _require_member(actor: Any, team: Team) -> None:

@@ -119,6 +119,7 @@ def test_predict_sees_inputs_and_no_label(world: World, digits: Assignment, work
         ("os.makedirs(a.out)", "not a regular file"),
         ("open(a.out, 'w').truncate(60 << 20)", "not CSV"),
         ("pass", "was not written"),
+        ("os.truncate(os.open(a.out, os.O_CREAT | os.O_WRONLY), 50 << 30)", "Predict failed (your code)"),
         ("open(a.out, 'w').write('id,label\\n1,2\\n')", "1 rows; 360 are needed"),
     ],
 )

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from courses.assignments.models import Assignment
 from courses.leaderboards.models import Board, Standing
+from courses.leaderboards.queries import board
 from courses.leaderboards.services import differences, refresh
 from courses.roster.models import User
 from courses.submissions.models import Checkpoint, Run, ScoreEvent, Submission
 from courses.teams.models import Team
+from courses.teams.services import rename
 from tests.world import World, push_example
 
 pytestmark = pytest.mark.django_db
@@ -72,3 +74,13 @@ def test_a_score_reads_its_own_teams_events_only(world: World, tmp_path: Path) -
     read = [one["sql"] for one in seen if "submissions_scoreevent" in one["sql"]]
     assert len(read) == 1
     assert f'"team_id" = {world.team.pk}' in read[0]
+
+
+def test_a_renamed_team_is_renamed_on_its_boards(world: World, tmp_path: Path) -> None:
+    assignment = push_example(world, "digits", tmp_path)
+    refresh(assignment, score(assignment, world.team, world.student, 0.5, 1).team_id)
+    before = board(assignment)
+    rename(world.student, world.team, "acer")
+    after = board(assignment)
+    assert ([row.team for row in before.rows], [row.team for row in after.rows]) == (["maple"], ["acer"])
+    assert after.seq == before.seq + 1

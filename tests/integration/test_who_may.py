@@ -36,9 +36,14 @@ GET  /c/ml/team/                                    302   404   200   200   200 
 POST /c/ml/team/                                    302   404   302   302   302   403   302   302
 GET  /c/ml/people/                                  302   404   403   403   403   403   200   200
 POST /c/ml/people/                                  302   404   403   403   403   403   403   302
+GET  /c/ml/assignments/                             302   404   403   403   403   403   403   200
+POST /c/ml/assignments/                             302   404   403   403   403   403   403   400
+GET  /c/ml/settings/                                302   404   403   403   403   403   403   200
+POST /c/ml/settings/                                302   404   403   403   403   403   403   302
 GET  /c/ml/gpus/                                    302   404   403   403   403   403   200   200
 GET  /c/ml/a/digits/                                302   404   200   200   200   200   200   200
 POST /c/ml/a/digits/                                302   404   302   302   302   403   302   302
+GET  /c/ml/a/digits/data/                           302   404   200   200   200   200   200   200
 GET  /c/ml/a/digits/board/                          302   404   200   200   200   200   200   200
 GET  /c/ml/a/digits/board/?fragment=1               302   404   200   200   200   200   200   200
 GET  /runs/{run}/                                   302   404   404   200   200   404   200   200
@@ -59,8 +64,9 @@ GET  /api/v1/tokens                                 401   200   200   200   200 
 POST /api/v1/tokens                                 401   201   201   201   201   201   201   201
 DELETE /api/v1/tokens/{token}                       401   404   404   204   404   404   404   404
 GET  /api/v1/courses/ml/assignments                 401   404   200   200   200   200   200   200
-PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   400   400
+PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   403   400
 POST /api/v1/courses/ml/assignments/digits/runs     401   404   201   201   201   403   201   201
+GET  /api/v1/courses/ml/assignments/digits/data     401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/assignments/digits/board    401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs                        401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs?all=1                  401   404   200   200   200   200   200   200
@@ -123,6 +129,7 @@ BODIES = {
     "POST /": {"code": "no-such-code"},
     "POST /settings/tokens/": {"name": "lab"},
     "POST /c/ml/team/": {"name": "renamed"},
+    "POST /c/ml/settings/": {"open": "no"},
     "POST /c/ml/people/": {"roster": "username\nkim\n", "do": "import"},
     "POST /api/v1/tokens": {"name": "lab", "days": "7"},
     "POST /api/v1/runs/{run}/memo": {"memo": "seen"},
@@ -183,8 +190,7 @@ def client_of(at_work: ClassAtWork, person: str, path: str) -> Client:
 
 
 def text_of(answer: HttpResponse) -> str:
-    content = b"".join(answer.streaming_content) if answer.streaming else answer.content
-    return content.decode(errors="replace")
+    return b"".join(answer).decode(errors="replace")
 
 
 @pytest.mark.parametrize("person", CAST)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,6 +26,7 @@ from courses.roster.rules import allowed
 from courses.submissions import queries, services
 from hub.api import serializers
 from hub.api.accounts import clean
+from hub.download import attachment, training_data
 from hub.tracking import queries as tracking
 from runner import blobs
 
@@ -92,6 +93,14 @@ class AssignmentRuns(APIView):
         with uploaded(given.pop("code"), settings.CODE_BYTES_MAX) as path:
             run = services.start_run(request.user, assignment, path, **given)
         return Response(queries.run_view(run), status=201)
+
+
+class Data(APIView):
+    @extend_schema(responses=bytes)
+    def get(self, request: Request, course: str, slug: str) -> StreamingHttpResponse:
+        """The training split as a tar, with its licence in it."""
+        place = roster.membership(request.user, course)
+        return training_data(assignments.readable_data(place, slug))
 
 
 class Runs(APIView):
@@ -186,24 +195,13 @@ class Outputs(APIView):
 
 class Output(APIView):
     @extend_schema(responses=bytes)
-    def get(self, request: Request, run: str, path: str) -> FileResponse:
+    def get(self, request: Request, run: str, path: str) -> StreamingHttpResponse:
         """One of them."""
         found = queries.run(request.user, run)
         sha = next((one["sha256"] for one in found.outputs if one["path"] == path), None)
         if sha is None:
             raise NotFound("no_such_file", f"{found.session} left no {path}.", "List them first.")
-        return download(sha, path.rsplit("/", 1)[-1])
-
-
-def download(sha256: str, name: str) -> FileResponse:
-    """A blob, always as an attachment: what runs write may be hostile HTML."""
-    return FileResponse(
-        blobs.open_blob(sha256),
-        as_attachment=True,
-        filename=name,
-        content_type="application/octet-stream",
-        headers={"X-Content-Type-Options": "nosniff"},
-    )
+        return attachment(path.rsplit("/", 1)[-1], blobs.open_blob(sha))
 
 
 class Checkpoints(APIView):
@@ -230,13 +228,13 @@ class Checkpoints(APIView):
 
 class Checkpoint(APIView):
     @extend_schema(responses=bytes)
-    def get(self, request: Request, run: str, name: str) -> FileResponse:
+    def get(self, request: Request, run: str, name: str) -> StreamingHttpResponse:
         """One checkpoint, as a tar."""
         found = queries.run(request.user, run)
         one = found.checkpoints.filter(name=name).first()
         if one is None:
             raise NotFound("no_checkpoint", f"{found.session} has no checkpoint {name}.", "List them first.")
-        return download(one.sha256, f"{name}.tar")
+        return attachment(f"{name}.tar", blobs.open_blob(one.sha256))
 
     @extend_schema(responses=None)
     def delete(self, request: Request, run: str, name: str) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.web import views
+from hub.web import manage, views
 
 app_name = "web"
 urlpatterns = [
@@ -16,8 +16,11 @@ urlpatterns = [
     path("c/<slug:slug>/", views.course, name="course"),
     path("c/<slug:slug>/runs/", views.runs, name="runs"),
     path("c/<slug:slug>/team/", views.team, name="team"),
-    path("c/<slug:slug>/people/", views.people, name="people"),
+    path("c/<slug:slug>/people/", manage.people, name="people"),
+    path("c/<slug:slug>/assignments/", manage.bundles, name="bundles"),
+    path("c/<slug:slug>/settings/", manage.course_settings, name="settings"),
     path("c/<slug:slug>/gpus/", views.gpus, name="gpus"),
     path("c/<slug:slug>/a/<slug:name>/", views.assignment, name="assignment"),
+    path("c/<slug:slug>/a/<slug:name>/data/", manage.data, name="data"),
     path("c/<slug:slug>/a/<slug:name>/board/", views.board, name="board"),
 ]

@@ -297,6 +297,9 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
             team_services.invite(request.user, own, username)
         elif name := request.POST.get("name"):
             team_services.rename(request.user, own, name)
+        elif request.POST.get("leave"):
+            team_services.leave(request.user, own)
+            messages.success(request, _("You left %s.") % own.name)
         elif key := request.POST.get("invitation"):
             team_services.answer(request.user, whole_number(key), request.POST.get("answer") == "yes")
         return redirect("web:team", slug)
@@ -327,25 +330,6 @@ def tokens(request: HttpRequest) -> HttpResponse:
         request,
         "web/tokens.html",
         {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS, "now": timezone.now()},
-    )
-
-
-@page
-def people(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who is in the course; a roster's dry run, then its import."""
-    place = roster.membership(request.user, slug)
-    roster.require(place, "see_people")
-    report = None
-    text = request.POST.get("roster", "")
-    if request.method == "POST":
-        dry = request.POST.get("do") != "import"
-        report = roster_services.import_roster(request.user, place.course, text, dry)
-        if not dry and not report.problems:
-            messages.success(request, _("%d people were added.") % len(report.added))
-            return redirect("web:people", slug)
-    members = place.course.memberships.select_related("user").order_by("role", "user__username")
-    return render(
-        request, "web/people.html", context(place, "people", members=members, report=report, roster_text=text)
     )
 
 
