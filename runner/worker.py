@@ -93,16 +93,19 @@ class Worker:
         spec = JobSpec.from_json(attempt.job.spec)
         status = attempts.status(attempt)
         exit_code = seen.exit_code
-        if seen.state == "exited" and exit_code not in (0, None) and not status and not seen.oom_killed:
-            # The launcher writes its status before it exits; without it the container was killed from outside.
-            exit_code, error = None, error or "The container was killed from outside (its engine restarted)."
+        stopped = attempt.job.stop_requested_at is not None
+        ran = status.get("wall_seconds")
+        if isinstance(ran, int | float) and ran >= spec.limits.wall_seconds_max:
+            status["timed_out"] = True  # the launcher did not hold the limit, so the worker did
+        if why := states.interrupted(exit_code, seen.oom_killed, status, stop_requested=stopped):
+            exit_code, error = None, why
         found = attempts.collect(attempt, spec)
         self.engine.remove(seen.name)  # also one that was created and could not start
         ending = states.judge(
             exit_code,
             seen.oom_killed or status.get("oom_suspected") is True,
             status,
-            stop_requested=attempt.job.stop_requested_at is not None,
+            stop_requested=stopped,
             overflowed=found.pop("overflowed") and exit_code != 0,
         )
         queue.finish(attempt, ending, {**found, "error": error, "image": images.tag(spec.environment)})

@@ -90,6 +90,11 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        # Its containerd dies with it. Where nobody buries orphans the pid stays, and dockerd would wait for the dead.
+        pid_file = next((self.folder / "exec" / "containerd").glob("*.pid"), None)
+        if pid_file is not None:
+            await_dead(int(pid_file.read_text()))
+            pid_file.unlink()
 
     def close(self) -> None:
         """Remove its containers, stop it and delete its folders."""
@@ -100,7 +105,22 @@ class Daemon:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(30)
+        for pid in self._shims():
+            os.kill(pid, signal.SIGKILL)
+            await_dead(pid)
+        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for target in reversed([one for one in mounted if one.startswith(f"{self.folder}/")]):
+            subprocess.run(["umount", "-l", target], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _shims(self) -> list[int]:
+        """What a daemon that never came back left behind: the parents of its containers."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdecimal() and str(self.folder).encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
 
     def load(self, tag: str, *changes: str) -> None:
         """Debian with Python, as one layer, under the name ``tag``; ``changes`` are lines of a Dockerfile."""
@@ -109,6 +129,20 @@ class Daemon:
              str(_small_image()), tag],
             check=True, capture_output=True,
         )  # fmt: skip
+
+
+def await_dead(pid: int) -> None:
+    """Until the process is gone, or is a zombie that nobody has buried yet."""
+    end = time.monotonic() + START_SECONDS_MAX
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return
+        assert time.monotonic() < end, f"process {pid} does not end"
+        time.sleep(0.01)
 
 
 @functools.cache
