@@ -46,23 +46,25 @@ def tag(environment: str) -> str:
     return f"seodang/env-{environment}:{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def _client() -> Any:
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+DEFAULT_ADDRESS = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+
+
+def _client(address: str) -> Any:
     return docker.DockerClient(base_url=address, version="1.41", timeout=1800)
 
 
-_known: set[str] = set()
+_known: set[tuple[str, str]] = set()  # (the engine's address, tag)
 
 
-def ensure_image(environment: str, progress: Progress) -> str:
-    """The image's tag; it is built first if it is not there. Raises ImageError."""
+def ensure_image(environment: str, progress: Progress, address: str = DEFAULT_ADDRESS) -> str:
+    """The image's tag; it is built first if the engine at ``address`` does not have it. Raises ImageError."""
     if not (ROOT / environment).is_dir():
         raise ImageError(f"There is no environment {environment!r}.")
     name = tag(environment)
-    if name in _known:
+    if (address, name) in _known:
         return name
     try:
-        client = _client()
+        client = _client(address)
         if not _has(client, name):
             with (Path(tempfile.gettempdir()) / "seodang-images.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time; the second finds it there
@@ -70,7 +72,7 @@ def ensure_image(environment: str, progress: Progress) -> str:
                     _build(client, environment, name, progress)
     except (errors.DockerException, OSError, subprocess.CalledProcessError) as error:
         raise ImageError(f"The environment {environment} could not be built: {error}") from error
-    _known.add(name)
+    _known.add((address, name))
     return name
 
 

@@ -123,15 +123,16 @@ def _fit(job: Waiting, free: Sequence[Slot]) -> tuple[Slot, ...]:
         kinds = ("express", "cpu") if job.express else ("cpu",)
         choice = next((slot for kind in kinds for slot in free if slot.kind == kind), None)
         return (choice,) if choice else ()
-    by_node: dict[str, dict[str, Slot]] = defaultdict(dict)
+    by_node: dict[str, dict[str, list[Slot]]] = defaultdict(lambda: defaultdict(list))
     for slot in free:
         if slot.kind == "gpu":
-            by_node[slot.node].setdefault(slot.device, slot)
+            by_node[slot.node][slot.device].append(slot)
     fitting = [devices for devices in by_node.values() if len(devices) >= job.gpus]
     if not fitting:
         return ()
     tightest = min(fitting, key=len)  # keep wide nodes whole
-    return tuple(list(tightest.values())[: job.gpus])
+    emptiest = sorted(tightest.values(), key=len, reverse=True)  # of GPUs in slots, those with fewest other runs
+    return tuple(slots[0] for slots in emptiest[: job.gpus])
 
 
 def expected_starts(order: Sequence[Waiting], busy_until: Sequence[float], slots: int, now: float) -> dict[str, float]:

@@ -22,6 +22,13 @@ def check_env(spec: ContainerSpec) -> None:
             raise SandboxError(f"The environment variable {name} is not allowed.")
 
 
+def environment(spec: ContainerSpec) -> dict[str, str]:
+    """The container's variables. CUDA images say NVIDIA_VISIBLE_DEVICES=all themselves; the leased devices, or none,
+    are named over it, so that even an engine whose default runtime is nvidia's hands out nothing else."""
+    check_env(spec)
+    return {**spec.env, "NVIDIA_VISIBLE_DEVICES": ",".join(spec.device_uuids) or "void"}
+
+
 def host_config(spec: ContainerSpec) -> dict[str, Any]:
     """Keyword arguments of Docker's ``create_host_config``."""
     check_env(spec)

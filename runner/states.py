@@ -27,6 +27,21 @@ class Ending:
     warning: str = ""
 
 
+def interrupted(exit_code: int | None, oom_killed: bool, status: Mapping[str, Any], *, stop_requested: bool) -> str:
+    """Why the end is not the command's own, or "". Killed outright, the launcher has no time to write its status; an
+    engine that goes down asks it to end first; one that was away while the container ended makes up an exit code.
+
+    Student code can forge all three, which gains it no more than the tries that a lost job has.
+    """
+    if exit_code is None or stop_requested or status.get("timed_out") is True:
+        return ""
+    if status.get("asked_to_end") is True:
+        return "The container was stopped from outside (its engine went down)."
+    if exit_code != 0 and not oom_killed and status.get("exit_code") != exit_code:
+        return "The container was killed from outside (its engine went down)."
+    return ""
+
+
 def judge(
     exit_code: int | None, oom_killed: bool, status: Mapping[str, Any], *, stop_requested: bool, overflowed: bool
 ) -> Ending:

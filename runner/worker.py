@@ -13,7 +13,7 @@ import logging
 from django.conf import settings
 from django.utils import timezone
 
-from runner import attempts, blobs, images, notify, queue, states
+from runner import attempts, blobs, gpus, images, notify, queue, states
 from runner.engines.base import Engine, EngineError, EngineUnavailable
 from runner.models import Attempt, Device, Node
 from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, JobSpec, Mount, Observation
@@ -61,7 +61,9 @@ class Worker:
     def _start(self, attempt: Attempt) -> bool:
         spec = JobSpec.from_json(attempt.job.spec)
         try:
-            image = images.ensure_image(spec.environment, lambda line: log.info("action=build line=%r", line))
+            image = images.ensure_image(
+                spec.environment, lambda line: log.info("action=build line=%r", line), settings.DOCKER_HOST
+            )
             attempts.make(attempt, spec.limits)
             self.engine.start(container_spec(attempt, spec, image))
             queue.mark_running(attempt)
@@ -91,17 +93,19 @@ class Worker:
         spec = JobSpec.from_json(attempt.job.spec)
         status = attempts.status(attempt)
         exit_code = seen.exit_code
-        if seen.state == "exited" and exit_code not in (0, None) and not status and not seen.oom_killed:
-            # The launcher writes its status before it exits; without it the container was killed from outside.
-            exit_code, error = None, error or "The container was killed from outside (its engine restarted)."
+        stopped = attempt.job.stop_requested_at is not None
+        ran = status.get("wall_seconds")
+        if isinstance(ran, int | float) and ran >= spec.limits.wall_seconds_max:
+            status["timed_out"] = True  # the launcher did not hold the limit, so the worker did
+        if why := states.interrupted(exit_code, seen.oom_killed, status, stop_requested=stopped):
+            exit_code, error = None, why
         found = attempts.collect(attempt, spec)
-        if seen.state != "absent":
-            self.engine.remove(seen.name)
+        self.engine.remove(seen.name)  # also one that was created and could not start
         ending = states.judge(
             exit_code,
             seen.oom_killed or status.get("oom_suspected") is True,
             status,
-            stop_requested=attempt.job.stop_requested_at is not None,
+            stop_requested=stopped,
             overflowed=found.pop("overflowed") and exit_code != 0,
         )
         queue.finish(attempt, ending, {**found, "error": error, "image": images.tag(spec.environment)})
@@ -139,7 +143,7 @@ def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec
         "relay": {"listen_port": MLFLOW_PORT, "socket": f"{GATEWAY}/t.sock"} if spec.tracking else None,
         "kill_grace_seconds": STOP_GRACE_SECONDS,
     }
-    gpus = attempt.leases.filter(device__kind="gpu").values_list("device__uuid", flat=True)
+    leased = attempt.leases.filter(device__kind="gpu").order_by("device__index").values_list("device__uuid", flat=True)
     return ContainerSpec(
         name=str(attempt.id),
         image=image,
@@ -152,39 +156,22 @@ def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec
         },
         mounts=tuple(mounts),
         limits=spec.limits,
-        device_uuids=tuple(gpus),
+        device_uuids=tuple(leased),
     )
 
 
 def inventory(node: str) -> list[dict[str, object]]:
-    """This machine's devices: its GPUs by NVML, else CPU slots in their place; and a few express slots."""
-    gpus = _nvml_gpus()
+    """This machine's devices: its GPUs by NVML, CPU slots, and a few express slots."""
+    found = [
+        {
+            "uuid": gpu.uuid, "kind": "gpu", "index": gpu.index, "name": gpu.name, "memory_bytes": gpu.memory_bytes,
+            "slots": settings.GPU_SLOTS,
+        }
+        for gpu in gpus.inventory()
+    ]  # fmt: skip
     slots = settings.CPU_SLOTS
     return [
-        *gpus,
+        *found,
         {"uuid": f"{node}-{settings.INSTANCE}-cpu", "kind": "cpu", "name": "CPU", "slots": slots, "index": 1000},
         {"uuid": f"{node}-{settings.INSTANCE}-express", "kind": "express", "name": "CPU, express", "slots": 2, "index": 1001},
     ]  # fmt: skip
-
-
-def _nvml_gpus() -> list[dict[str, object]]:
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return []  # no driver: a node without GPUs
-    found: list[dict[str, object]] = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        found.append(
-            {
-                "uuid": pynvml.nvmlDeviceGetUUID(handle),
-                "kind": "gpu",
-                "index": index,
-                "name": pynvml.nvmlDeviceGetName(handle),
-                "memory_bytes": pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-                "slots": 1,
-            }
-        )
-    return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,18 @@ from tests.world import World, make_world
 
 
 @pytest.fixture(autouse=True)
-def own_folders(settings: object, tmp_path: Path) -> None:
+def own_folders(settings: object, tmp_path: Path) -> Iterator[None]:
     settings.BLOBS = tmp_path / "blobs"  # type: ignore[attr-defined]
     settings.ATTEMPTS = tmp_path / "attempts"  # type: ignore[attr-defined]
     settings.VAR = tmp_path  # type: ignore[attr-defined]
     settings.INSTANCE = f"test{uuid.uuid4().hex[:8]}"  # type: ignore[attr-defined]
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # type: ignore[attr-defined]
     settings.SOCKETS = Path(f"/tmp/sdt-{uuid.uuid4().hex[:6]}")  # type: ignore[attr-defined]
+    yield
+    # A test that failed leaves its attempts' file systems mounted, and its folder could never be deleted.
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for target in reversed([one for one in mounted if one.startswith(f"{tmp_path}/")]):
+        subprocess.run(["umount", "-l", target], check=False)
 
 
 @pytest.fixture

@@ -27,9 +27,12 @@ def boolean(name: str, default: bool) -> bool:
     return value in {"1", "true", "yes"}
 
 
-def integer(name: str, default: int) -> int:
+def integer(name: str, default: int, *, least: int | None = None) -> int:
     value = os.environ.get(name, str(default))
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise SettingError(f"{name}={value!r} is not a whole number.") from None
+    if least is not None and number < least:
+        raise SettingError(f"{name}={value!r} is too small. Write {least} or more.")
+    return number

@@ -152,6 +152,7 @@ SDK = ROOT / "client" / "src"  # mounted read-only into every container
 CODE_BYTES_MAX = env.integer("SEODANG_CODE_BYTES_MAX", 50 << 20)
 BUNDLE_BYTES_MAX = env.integer("SEODANG_BUNDLE_BYTES_MAX", 1 << 30)
 CPU_SLOTS = env.integer("SEODANG_CPU_SLOTS", 2)  # what a node without GPUs offers
+GPU_SLOTS = env.integer("SEODANG_GPU_SLOTS", 1, least=1)  # runs that share one GPU
 DOCKER_HOST = env.text("DOCKER_HOST", "unix:///var/run/docker.sock")
 # A Unix socket's path may have 107 bytes, so the sockets live under a short folder.
 SOCKETS = Path(env.text("SEODANG_SOCKETS", f"/tmp/seodang-{INSTANCE}"))

@@ -12,7 +12,7 @@ from docker import errors
 from docker.types import DeviceRequest
 
 from runner.engines.base import CannotStart, EngineUnavailable
-from runner.sandbox import SandboxError, host_config
+from runner.sandbox import SandboxError, environment, host_config
 from runner.spec import CONTAINER_UID, ContainerSpec, Observation
 
 TIMEOUT_SECONDS = 30
@@ -60,7 +60,7 @@ class DockerEngine:
                 spec.image,
                 name=spec.name,
                 command=list(spec.command),
-                environment=dict(spec.env),
+                environment=environment(spec),
                 labels=dict(spec.labels),
                 user=f"{CONTAINER_UID}:{CONTAINER_UID}",
                 hostname="seodang",

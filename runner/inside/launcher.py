@@ -147,6 +147,7 @@ class Command:
         self.log = log
         self.grace = launch["kill_grace_seconds"]
         self.timed_out = False
+        self.asked = False
         self.ending = threading.Event()
         environment = {key: value for key, value in os.environ.items() if key != "SEODANG_LAUNCH"}
         os.makedirs("/tmp/home", exist_ok=True)
@@ -175,6 +176,11 @@ class Command:
             timer = threading.Timer(self.grace, self.signal, (signal.SIGKILL,))
             timer.daemon = True
             timer.start()
+
+    def ask(self):
+        """The engine wants it to end: because the platform asked, or because the engine itself goes down."""
+        self.asked = True
+        self.end()
 
     def expire(self):
         self.timed_out = True
@@ -211,7 +217,7 @@ def main():
         write_whole("status.json", json.dumps({"exit_code": 125, "timed_out": False}).encode())
         return 125
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: command.end())
+        signal.signal(number, lambda *_: command.ask())
     limit = threading.Timer(launch["wall_seconds_max"], command.expire)
     limit.daemon = True
     limit.start()
@@ -227,6 +233,7 @@ def main():
         "exit_code": code,
         "signal": killed_by,
         "timed_out": command.timed_out,
+        "asked_to_end": command.asked,
         "oom_suspected": oom_kills() > 0,
         "wall_seconds": time.monotonic() - started,
     }

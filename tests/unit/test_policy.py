@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,3 +122,41 @@ def test_a_plan_is_sound(queue: list[Waiting], free: list[Slot]) -> None:
         assert one.gpus == 0 or len({slot.device for slot in start.slots}) == one.gpus
         assert one.express or all(slot.kind != "express" for slot in start.slots)
     assert plan(queue, free, [], {}, NOW) == made, "the same question has the same answer"
+
+
+def gpu_slots(shape: str) -> list[Slot]:
+    """``"n1: a2 b1"`` is node n1, with two free slots of GPU a and one of GPU b."""
+    found = []
+    for line in shape.split(";"):
+        node, _, devices = line.strip().partition(": ")
+        for device in devices.split():
+            found += [Slot(device[:-1], number, node, "gpu") for number in range(int(device[-1]))]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("free", "asked", "taken"),
+    [
+        ("n1: a1", 1, "a0"),
+        ("n1: a4", 1, "a0"),
+        ("n1: a4", 2, ""),  # slots of one GPU are no second GPU
+        ("n1: a4 b1", 2, "a0 b0"),
+        ("n1: a1 b3", 1, "b0"),  # the emptier GPU first
+        ("n1: a2 b1 c2", 2, "a0 c0"),
+        ("n1: a1; n2: b1", 2, ""),  # GPUs of two nodes are no pair
+        ("n1: a1 b1 c1; n2: d1", 1, "d0"),  # the wide node stays whole
+        ("n1: a1 b1 c1; n2: d1", 3, "a0 b0 c0"),
+        ("n1: a1 b1; n2: c1 d1 e1", 2, "a0 b0"),
+    ],
+)
+def test_which_slots_of_gpus(free: str, asked: int, taken: str) -> None:
+    made = plan([job("one", gpus=asked)], gpu_slots(free), [], {}, NOW)
+    found = [f"{slot.device}{slot.slot}" for start in made.starts for slot in start.slots]
+    assert sorted(found) == taken.split()
+
+
+def test_slots_let_as_many_runs_share_a_gpu() -> None:
+    queue = [job(f"r{number}", f"ml/t{number}", gpus=1) for number in range(5)]
+    made = plan(queue, gpu_slots("n1: a2 b2"), [], {}, NOW)
+    assert len(made.starts) == 4
+    assert [slot.device for start in made.starts for slot in start.slots].count("a") == 2

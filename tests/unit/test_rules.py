@@ -136,6 +136,30 @@ def test_outcomes(
     assert bool(ending.warning) == (outcome == "succeeded" and oom)
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "oom", "status", "stop", "ours"),
+    [
+        (0, False, {"exit_code": 0}, False, False),
+        (0, False, {}, False, False),  # a full disk hides the status of a success, not the success
+        (3, False, {"exit_code": 3}, False, False),
+        (3, False, {}, False, True),  # killed before it could say how it ended
+        (137, False, {}, False, True),
+        (137, True, {}, False, False),  # the kernel's out-of-memory killer took the launcher too
+        (143, False, {"exit_code": 143, "asked_to_end": True}, False, True),
+        (0, False, {"exit_code": 0, "asked_to_end": True}, False, True),  # it ended well when told to, half-way
+        (143, False, {"exit_code": 143, "asked_to_end": True}, True, False),  # we told it to
+        (143, False, {"exit_code": 143, "asked_to_end": True, "timed_out": True}, False, False),
+        (255, False, {"exit_code": 0}, False, True),  # the engine was away and made the code up
+        (137, False, {"exit_code": 137, "asked_to_end": "yes"}, False, False),
+        (None, False, {}, False, False),  # already known to be lost
+    ],
+)
+def test_whose_doing_an_end_was(
+    exit_code: int | None, oom: bool, status: dict[str, object], stop: bool, ours: bool
+) -> None:
+    assert bool(states.interrupted(exit_code, oom, status, stop_requested=stop)) == ours
+
+
 def test_only_our_fault_is_tried_again_and_not_for_ever() -> None:
     assert [states.retries(outcome, 1, 3) for outcome in ("lost", "preempted", "failed")] == [True, True, False]
     assert not states.retries("lost", 3, 3)
