@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -10,6 +12,7 @@ from courses.datasets.models import DatasetVersion
 from courses.errors import NotFound, Refused
 from courses.roster.models import Course, Membership
 from courses.roster.rules import allowed
+from runner import blobs
 
 
 def assignments(course: Course) -> list[Assignment]:
@@ -49,6 +52,26 @@ def readable_data(place: Membership, slug: str) -> DatasetVersion:
     """The data whose training split this person may have: from the opening on; the staff's always. Raises NotFound,
     Refused."""
     found = assignment(place.course, slug)
-    if timezone.now() < found.opens_at and not allowed(place.role, "see_all_runs"):
+    if not _is_open_to(place, found):
         raise Refused("not_open_yet", gettext("The assignment opens %s.") % found.opens_at.isoformat())
     return found.current.dataset
+
+
+def datasets(place: Membership, word: str = "") -> list[dict[str, Any]]:
+    """The data of each assignment that is open to the member; with ``word`` those that speak of it."""
+    found = []
+    for one in assignments(place.course):
+        data = one.current.dataset
+        told = f"{one.slug} {one.title} {data.license} {data.source}".lower()
+        if _is_open_to(place, one) and word.lower() in told:
+            found.append(
+                {
+                    "name": one.slug, "title": one.title, "version": data.number, "license": data.license,
+                    "source": data.source, "train_bytes": blobs.path(data.train_sha256).stat().st_size,
+                }
+            )  # fmt: skip
+    return found
+
+
+def _is_open_to(place: Membership, one: Assignment) -> bool:
+    return one.opens_at <= timezone.now() or allowed(place.role, "see_all_runs")

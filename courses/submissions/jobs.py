@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 
 from courses.assignments.models import AssignmentVersion
@@ -34,12 +35,12 @@ def _env(run: Run, data: str = "/data") -> dict[str, str]:
         "SEODANG_OUT": "/out",
         "SEODANG_SESSION": run.session,
         "SEODANG_DATASET": config.slug,
-        "SEODANG_GPUS": str(config.gpus),
+        "SEODANG_GPUS": str(run.resources.get("gpus", config.gpus)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": SDK,
         "MPLCONFIGDIR": "/tmp",
-        "OMP_NUM_THREADS": str(max(1, int(config.cpus))),
+        "OMP_NUM_THREADS": str(max(1, int(run.resources.get("cpus", config.cpus)))),
     }
 
 
@@ -65,18 +66,36 @@ def preflight(run: Run) -> JobSpec:
     )
 
 
+def _train_limits(run: Run) -> Limits:
+    """The assignment's, or the smaller ones that the push asked for."""
+    limits = _limits(run.version, run.version.config.minutes * 60)
+    chosen = {key: run.resources[key] for key in ("cpus", "memory_bytes", "shm_bytes") if key in run.resources}
+    return dataclasses.replace(limits, **chosen)
+
+
+def _parent(run: Run) -> tuple[tuple[TreeInput, ...], dict[str, str]]:
+    """The checkpoint that a fork goes on from, and how its script finds it."""
+    if not run.checkpoint_sha256:
+        return (), {}
+    found = {"CHECKPOINT": f"/checkpoint/{run.checkpoint_name}", "PARENT": run.parent.session if run.parent else ""}
+    env = {f"{prefix}_{name}": value for prefix in ("SEODANG", "NSML") for name, value in found.items()}
+    return (TreeInput(run.checkpoint_sha256, "/checkpoint"),), env
+
+
 def train(run: Run) -> JobSpec:
-    """The run itself: the code, the training split, and a gateway socket."""
+    """The run itself: the code, the training split, a parent's checkpoint, and a gateway socket."""
     version = run.version
+    checkpoint, parent = _parent(run)
     tracking_id = run.id.hex
     board = f"{run.assignment_id}:{run.team_id}:{run.number}:{run.session}"
     return JobSpec(
         kind="run",
         command=command_of(run),
         environment=version.config.environment,
-        inputs=(TreeInput(run.code_sha256, "/code"), TreeInput(version.dataset.train_sha256, "/data")),
+        inputs=(TreeInput(run.code_sha256, "/code"), TreeInput(version.dataset.train_sha256, "/data"), *checkpoint),
         env={
             **_env(run),
+            **parent,
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{MLFLOW_PORT}",
             "MLFLOW_RUN_ID": tracking_id,
             "MLFLOW_EXPERIMENT_ID": str(run.assignment_id),
@@ -88,8 +107,8 @@ def train(run: Run) -> JobSpec:
             "SEODANG_BOARD": board,
             "SEODANG_EXPERIMENT": f"{run.assignment.course.slug}/{run.assignment.slug}",
         },
-        limits=_limits(version, version.config.minutes * 60),
-        gpus=version.config.gpus,
+        limits=_train_limits(run),
+        gpus=int(run.resources.get("gpus", version.config.gpus)),
         tracking=True,
         collect_checkpoints=True,
         collect_outputs=True,

@@ -53,6 +53,10 @@ class Run(models.Model):
     idempotency_key = models.CharField(max_length=100, blank=True)
     preflight_job = models.UUIDField(null=True)
     job = models.UUIDField(null=True)
+    resources = models.JSONField(default=dict)  # asked for with the push, where it is less than the assignment gives
+    checkpoint_name = models.CharField(max_length=128, blank=True)  # the parent's, that this run finds in /checkpoint
+    checkpoint_sha256 = models.CharField(max_length=64, blank=True)  # kept here too: the parent may remove it
+    hidden_at = models.DateTimeField(null=True)  # its team removed it from its lists
     outputs = models.JSONField(default=list)  # [{path, size, sha256}]
     exit_code = models.IntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -59,10 +59,10 @@ def run_by_session(user: Any, course_slug: str, session: str) -> Run:
 
 
 def runs(place: Membership, assignment_slug: str | None = None, all_teams: bool = False, limit: int = 50) -> list[Run]:
-    """The newest runs of the member's teams; of all teams for staff who ask."""
+    """The newest runs of the member's teams that they did not remove; of all teams for staff who ask."""
     found = _visible(place.user).filter(assignment__course=place.course)
     if not (all_teams and allowed(place.role, "see_all_runs")):
-        found = found.filter(team__members__user=place.user)
+        found = found.filter(team__members__user=place.user, hidden_at=None)
     if assignment_slug:
         found = found.filter(assignment__slug=assignment_slug)
     return list(found.order_by("-created_at")[: min(limit, RUNS_MAX)])
@@ -171,6 +171,9 @@ def run_view(run: Run) -> dict[str, Any]:
         "try": max(1, job.tries) if job else 1,
         "tries_max": job.tries_max if job else 3,
         "parent": str(run.parent_id) if run.parent_id else None,
+        "checkpoint": run.checkpoint_name,
+        "resources": run.resources,
+        "removed": run.hidden_at is not None,
         "code_files": run.code_files,
         "code_bytes": run.code_bytes,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from courses.assignments.bundle import AssignmentConfig
 from courses.assignments.models import Assignment
 from courses.audit.models import record
 from courses.errors import Forbidden, Invalid, NotFound, Refused
@@ -19,7 +21,7 @@ from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
 from courses.sentences import join, read, tell
-from courses.submissions import jobs
+from courses.submissions import jobs, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
@@ -31,11 +33,12 @@ CODE_BOUNDS = archives.Bounds(files=2_000, total_bytes=100 << 20, file_bytes=50 
 
 def start_run(
     actor: Any, assignment: Assignment, archive: Path, *, entry: str = "", args: str = "", memo: str = "",
-    submit: bool = False, idempotency_key: str = "",
+    submit: bool = False, idempotency_key: str = "", wishes: Mapping[str, Any] | None = None,
 ) -> Run:  # fmt: skip
     """Take a push: it is kept and on its way when this returns. Raises Invalid, Refused, Forbidden, NotFound.
 
-    The same ``idempotency_key`` from the same person gives the same run again.
+    The same ``idempotency_key`` from the same person gives the same run again. ``wishes`` are gpus, cpus, memory and
+    shm_size, where the push asks for less than the assignment gives.
     """
     place = membership(actor, assignment.course.slug)
     require(place, "push_run")
@@ -46,12 +49,13 @@ def start_run(
     entry = entry.strip() or version.config.entry
     _check_command(entry, args)
     _require_room(actor, assignment, submit)
-    most = queue.largest_node_gpus()
-    if version.config.gpus > most:
+    chosen = _resources(version.config, wishes or {})
+    gpus, most = int(chosen.get("gpus", version.config.gpus)), queue.largest_node_gpus()
+    if gpus > most:
         raise Refused(
             "no_such_gpus",
             _("This assignment asks for %(asked)d GPU(s); the largest node has %(most)d.")
-            % {"asked": version.config.gpus, "most": most},
+            % {"asked": gpus, "most": most},
             _("Tell your instructor: a node with GPUs must join first."),
         )
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,7 +72,7 @@ def start_run(
     fields = {
         "entry": entry, "args": args, "memo": memo[:500], "wants_submit": submit, "code_sha256": sha,
         "code_files": len(files), "code_bytes": sum(size for _name, size in files),
-        "idempotency_key": idempotency_key[:100],
+        "idempotency_key": idempotency_key[:100], "resources": chosen,
     }  # fmt: skip
     try:
         return _create(actor, assignment, fields, parent=None)
@@ -145,6 +149,13 @@ def _require_a_submission_left(team: Team, assignment: Assignment) -> None:
         )
 
 
+def _resources(config: AssignmentConfig, wishes: Mapping[str, Any]) -> resources.Asked:
+    try:
+        return resources.asked(config, wishes)
+    except resources.Beyond as error:
+        raise Refused("beyond_limits", str(error), _("Leave the option out to get what is given.")) from None
+
+
 def _check_command(entry: str, args: str) -> None:
     try:
         words = shlex.split(entry) + shlex.split(args)
@@ -197,18 +208,54 @@ def stop_run(actor: Any, run: Run) -> None:
         record(actor, "run.stop", run.session, place.course.slug)
 
 
-def fork_run(actor: Any, run: Run, *, args: str | None = None, memo: str = "") -> Run:
-    """A new run with the same code; the parent is recorded. Raises as start_run."""
+def fork_run(actor: Any, run: Run, *, args: str | None = None, memo: str = "", checkpoint: str | None = None) -> Run:
+    """A new run with the same code; the parent is recorded. Raises as start_run.
+
+    With ``checkpoint``, one of the parent's, the new run finds it at /checkpoint.
+    """
     place = membership(actor, run.assignment.course.slug)
     _require_member(actor, run)
     _require_open(run.assignment, place)
+    found = _checkpoint(run, checkpoint) if checkpoint else None
     chosen = run.args if args is None else args
     _check_command(run.entry, chosen)
     fields = {
         "entry": run.entry, "args": chosen, "memo": memo[:500], "code_sha256": run.code_sha256,
-        "code_files": run.code_files, "code_bytes": run.code_bytes,
+        "code_files": run.code_files, "code_bytes": run.code_bytes, "resources": resources.at_most(run.assignment.current.config, run.resources),
+        "checkpoint_name": found.name if found else "", "checkpoint_sha256": found.sha256 if found else "",
     }  # fmt: skip
     return _create(actor, run.assignment, fields, parent=run)
+
+
+def resume_run(actor: Any, run: Run) -> Run:
+    """Go on from the newest checkpoint of a run that ended, as a new run. Raises Refused, and as fork_run."""
+    _require_member(actor, run)
+    if run.is_active:
+        raise Refused("still_running", _("%s still runs.") % run.session, _("Follow it: seodang logs -f SESSION"))
+    newest = run.checkpoints.order_by("-id").first()
+    if newest is None:
+        raise Refused(
+            "no_checkpoint", _("%s saved no checkpoint to go on from.") % run.session,
+            _("Start it anew: seodang fork %s") % run.session,
+        )  # fmt: skip
+    return fork_run(actor, run, memo=run.memo, checkpoint=newest.name)
+
+
+@transaction.atomic
+def hide_run(actor: Any, run: Run, *, force: bool = False) -> None:
+    """Take an ended run off its team's lists; its scores and its record stay. ``force`` stops it first.
+
+    Raises Forbidden, and Refused while it runs.
+    """
+    _require_member(actor, run)
+    if run.is_active and not force:
+        raise Refused(
+            "still_running", _("%s still runs.") % run.session, _("Stop it first, or stop and remove it with rm -f.")
+        )
+    stop_run(actor, run)
+    if Run.objects.filter(pk=run.pk, hidden_at=None).update(hidden_at=timezone.now()):
+        record(actor, "run.hide", run.session, run.assignment.course.slug)
+        notify.send(f"course.{run.assignment.course_id}", {"type": "queue.changed"})
 
 
 def _require_member(actor: Any, run: Run) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 from drf_spectacular.generators import SchemaGenerator
 
@@ -20,8 +21,46 @@ def pages(root: Path) -> dict[str, str]:
     return {
         "assignment.schema.json": json.dumps(SCHEMA, indent=2, default=str) + "\n",
         "assignment.md": _assignment(root),
+        "cli.md": _cli(),
         "openapi.yaml": yaml.safe_dump(_plain(_openapi()), sort_keys=True),
     }
+
+
+CLI_HEAD = """# The command
+
+`seodang`, or `nsml`. Every verb has `-j` (JSON on standard output) and `-C COURSE`. A session is `TEAM/ASSIGNMENT/N`, or a run's
+id. Exit codes: 0 done, 1 the run failed or the request was refused, 2 usage, 3 network. Ctrl-C leaves a run going and says how to
+come back.
+
+| verb | what it does |
+| --- | --- |"""
+
+
+def _cli() -> str:
+    from seodang.cli import cli  # the client's own package, which a server need not have installed
+
+    return "\n".join([CLI_HEAD, *_verbs(cli, "seodang"), ""])
+
+
+def _verbs(group: click.Group, before: str) -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        words = f"{before} {name}"
+        if isinstance(command, click.Group):
+            yield from _verbs(command, words)
+        else:
+            parts = [words, *filter(None, map(_word, command.params))]
+            yield f"| `{' '.join(parts)}` | {' '.join((command.help or '').split())} |"
+
+
+def _word(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        if parameter.name in {"as_json", "course"}:
+            return ""
+        name = parameter.opts[0]
+        value = "" if parameter.is_flag else f" {(parameter.metavar or parameter.opts[-1].strip('-')).upper()}"
+        return f"[{name}{value}]"
+    shown = (parameter.metavar or parameter.name or "").upper() + ("…" if parameter.nargs == -1 else "")
+    return shown if parameter.required else f"[{shown}]"
 
 
 def _openapi() -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import stat
 import sys
@@ -18,7 +19,7 @@ from click.testing import CliRunner, Result
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "client" / "src"))
 
-from seodang import _api, _config, _follow, _pack, _text
+from seodang import _api, _config, _follow, _pack, _plot, _text
 from seodang.cli import cli
 
 RUN: dict[str, Any] = {
@@ -249,7 +250,7 @@ def prepare_every_verb(server: FakeServer) -> None:
     server.on("GET me", me)
     server.on("GET courses/ml/queue", [{"run": RUN["id"], "position": 1, "expected_start": None, "reason": "busy"}])
     server.on("GET courses/ml/assignments/digits/board", {"seq": 1, "rows": [row], "metric": metric})
-    for path in ("stop", "memo", "fork"):
+    for path in ("stop", "memo", "fork", "resume"):
         server.on(f"POST {run}/{path}", RUN)
     server.on(f"GET {run}/code", a_zip(train_py="a\n"))
     server.on(f"GET {run}/outputs", [{"path": "plots/a.txt", "size": 1}, {"path": "b.txt", "size": 1}])
@@ -258,13 +259,26 @@ def prepare_every_verb(server: FakeServer) -> None:
     server.on(f"GET {run}/checkpoints", [{"name": "best", "size": 2, "created_at": "2026-11-23T20:00:00Z"}])
     server.on(f"GET {run}/checkpoints/best", tar.getvalue())
     server.on(f"DELETE {run}/checkpoints/best", httpx.Response(204))
+    server.on(f"DELETE {run}", httpx.Response(204))
+    server.on(f"GET {run}/metrics", {"loss": [[0, 1.5, 0], [1, 0.5, 0], [2, 0.25, 0]]})
+    server.on(f"GET {run}/events", {"count": 3, "keys": {"loss": 3}})
+    device = {"node": "srv1", "index": 0, "name": "H100", "kind": "gpu", "memory_bytes": 1, "slots": 1, "busy": 1,
+              "drained": False, "runs": [RUN["session"]]}  # fmt: skip
+    server.on("GET courses/ml/devices", [device])
+    used = {"assignment": "digits", "team": "kim", "minutes": 1.5, "gpu_minutes": 0.0, "running": 0,
+            "running_at_once": 2, "submissions_today": 1, "submissions_per_day": 20}  # fmt: skip
+    server.on("GET courses/ml/credit", [used])
+    data = {"name": "digits", "title": "Digits", "version": 1, "license": "CC0-1.0", "source": "made", "train_bytes": 9}
+    server.on("GET courses/ml/datasets", [data])
+    server.on("GET courses/ml/assignments/digits/data", tar.getvalue())
     server.on(f"POST {run}/submissions", httpx.Response(201, json=SUBMISSION))
 
 
 VERBS = [
-    "ps -a", "logs S", "logs -f S", "stop S", "fork S", "memo S hello", "command S", "diff S S", "pull S code",
+    "ps -a", "ps -s S", "logs S", "logs -f S", "stop S", "fork S", "memo S hello", "command S", "diff S S", "pull S code",
     "download S files", "model ls S", "model pull S best weights", "model rm S best", "submit S best",
-    "submit -t S", "board digits", "open S", "whoami", "queue", "courses", "run -d digits", "run -n -d digits",
+    "submit -t S", "board digits", "rm S", "rm -f kim/*", "resume S", "fork -c best S", "plot S", "eventlen S", "gpustat",
+    "credit", "dataset ls", "dataset search dig", "dataset pull digits train", "dataset board digits", "open S", "whoami", "queue", "courses", "run -d digits", "run -n -d digits",
 ]  # fmt: skip
 
 
@@ -276,7 +290,7 @@ def test_every_verb_speaks_json_and_words(server: FakeServer, line: str, monkeyp
     answered = seodang(*words, "-j")
     assert answered.exit_code == 0, answered.output
     assert json.loads(answered.stdout) is not None
-    if words[0] == "pull":
+    if words[0] == "pull" or words[:2] == ["dataset", "pull"]:
         assert seodang(*words).exit_code == 2  # the folder is no longer empty
         return
     spoken = seodang(*words)
@@ -357,3 +371,61 @@ def test_nested_ignore_files_speak_of_their_own_folder(tmp_path: Path) -> None:
     for name in ("x.txt", "sub/x.txt", "sub/deep/x.txt"):
         (tmp_path / name).write_text("x")
     assert [name for name, _ in _pack.walk(tmp_path) if name.endswith(".txt")] == ["x.txt", "sub/deep/x.txt"]
+
+
+def test_a_push_asks_for_less(server: FakeServer) -> None:
+    line = "run -n -d digits -g 0 -c 0.5 --memory 512M --shm-size 128M -m note -i"
+    assert seodang(*line.split()).exit_code == 2, "-i stays and -n leaves"
+    assert seodang(*line.removesuffix(" -i").split()).exit_code == 0
+    sent = fields_of(server.sent(RUNS)[0])
+    assert (sent["gpus"], sent["cpus"], sent["memory"], sent["shm_size"]) == (b"0", b"0.5", b"512M", b"128M")
+    assert seodang("run", "-n", "-d", "digits").exit_code == 0
+    assert "gpus" not in fields_of(server.sent(RUNS)[1])
+
+
+def test_a_notebook_may_be_named_as_the_entry(server: FakeServer) -> None:
+    assert seodang("run", "-n", "-d", "digits", "my notes.ipynb").exit_code == 0
+    assert fields_of(server.sent(RUNS)[0])["entry"] == b"'my notes.ipynb'"
+
+
+def test_command_gives_the_push_again(server: FakeServer) -> None:
+    asked = {"gpus": 0, "cpus": 0.5, "memory_bytes": 512 << 20, "shm_bytes": 128 << 20}
+    server.on("GET courses/ml/runs", [{**RUN, "resources": asked}])
+    said = seodang("command", RUN["session"]).stdout
+    assert "-g 0 -c 0.5 --memory 524288K --shm-size 131072K" in said
+
+
+def test_rm_takes_globs_and_says_when_none_fits(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    other = {**RUN, "id": "9f9c24e8-3b12-4fef-91e0-6a2d2b7a1c55", "session": "kim/other/1"}
+    server.on("GET courses/ml/runs", [RUN, other])
+    assert json.loads(seodang("rm", "-j", "kim/digits/*", "kim/digits/1").stdout) == {"removed": [RUN["session"]]}
+    assert len(server.sent(f"DELETE runs/{RUN['id']}")) == 1
+    refused = seodang("rm", "oak/*")
+    assert refused.exit_code == 1 and "No run of yours matches oak/*" in refused.output
+
+
+def test_a_pulled_data_set_keeps_its_licence(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    result = seodang("dataset", "pull", "digits", "train")
+    assert "Licence: CC0-1.0" in result.output
+    assert "SPDX-License-Identifier: CC0-1.0" in Path("train/DATASET-LICENSE.txt").read_text()
+    assert Path("train/best/model.txt").read_text() == "w1"
+    assert seodang("dataset", "pull", "other", "x").exit_code == 1
+
+
+@pytest.mark.parametrize("line", ["infer S best", "exec S loss", "sh S ls"])
+def test_verbs_that_are_not_there_yet_say_what_to_do(server: FakeServer, line: str) -> None:
+    words = [RUN["session"] if word == "S" else word for word in line.split()]
+    result = seodang(*words)
+    assert result.exit_code == 1 and "not there yet" in result.output and "Next: " in result.output
+    assert json.loads(seodang(*words, "-j").stdout)["error"]["code"] == "not_yet"
+
+
+def test_a_chart_shows_what_is_finite() -> None:
+    lines = _plot.chart("loss", [(0, 1.0), (1, math.nan), (2, 0.5), (3, -1e308), (4, 1e308)], width=10, height=4)
+    assert lines[0] == "loss  1e+308 at step 4, 5 points" and len(lines) == 5
+    assert lines[1].startswith(" 1e+308 │") and lines[4].startswith("-1e+308 │")
+    assert sum(bin(ord(letter) - 0x2800).count("1") for line in lines[1:] for letter in line.split("│")[1]) == 4
+    assert _plot.chart("flat", [(0, 2.0)])[0] == "flat  2 at step 0, 1 points"
+    assert _plot.chart("none", [(0, math.inf)]) == ["none  no finite points"]

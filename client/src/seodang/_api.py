@@ -130,9 +130,22 @@ class Api:
     def stop(self, run: str) -> Json:
         return self._json("POST", f"runs/{run}/stop", repeat=True)
 
-    def fork(self, run: str, args: str | None, memo: str | None) -> Json:
-        body = {name: value for name, value in (("args", args), ("memo", memo)) if value is not None}
+    def fork(self, run: str, args: str | None, memo: str | None, checkpoint: str | None) -> Json:
+        given = {"args": args, "memo": memo, "checkpoint": checkpoint}
+        body = {name: value for name, value in given.items() if value is not None}
         return self._json("POST", f"runs/{run}/fork", json=body)
+
+    def resume(self, run: str) -> Json:
+        return self._json("POST", f"runs/{run}/resume")
+
+    def remove(self, run: str, force: bool) -> None:
+        self._send("DELETE", f"runs/{run}", params={"force": "1"} if force else {}, repeat=True)
+
+    def metrics(self, run: str) -> Json:
+        return self._json("GET", f"runs/{run}/metrics")
+
+    def events(self, run: str) -> Json:
+        return self._json("GET", f"runs/{run}/events")
 
     def memo(self, run: str, memo: str) -> Json:
         return self._json("POST", f"runs/{run}/memo", json={"memo": memo}, repeat=True)
@@ -170,6 +183,18 @@ class Api:
 
     def queue(self, course: str) -> Json:
         return self._json("GET", f"courses/{_part(course)}/queue")
+
+    def devices(self, course: str) -> Json:
+        return self._json("GET", f"courses/{_part(course)}/devices")
+
+    def credit(self, course: str) -> Json:
+        return self._json("GET", f"courses/{_part(course)}/credit")
+
+    def datasets(self, course: str, word: str = "") -> Json:
+        return self._json("GET", f"courses/{_part(course)}/datasets", params={"search": word} if word else {})
+
+    def save_training_data(self, course: str, name: str, target: Path) -> None:
+        self._save(f"courses/{_part(course)}/assignments/{_part(name)}/data", target)
 
     # How a request is sent.
     def _json(self, method: str, path: str, **options: Any) -> Json:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seodang._command import cli
-from seodang.verbs import account, files, push, runs, scores
+from seodang.verbs import account, data, files, later, look, push, runs, scores
 
-__all__ = ["account", "cli", "files", "main", "push", "runs", "scores"]
+__all__ = ["account", "cli", "data", "files", "later", "look", "main", "push", "runs", "scores"]
 
 
 def main() -> None:

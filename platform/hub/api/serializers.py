@@ -16,12 +16,19 @@ class TokenInput(serializers.Serializer[None]):
     days = serializers.IntegerField(default=None, allow_null=True)
 
 
+WISHES = ("gpus", "cpus", "memory", "shm_size")
+
+
 class PushInput(serializers.Serializer[None]):
     code = serializers.FileField()
     entry = serializers.CharField(max_length=300, default="", allow_blank=True)
     args = serializers.CharField(max_length=1000, default="", allow_blank=True)
     memo = serializers.CharField(max_length=500, default="", allow_blank=True)
     submit = serializers.BooleanField(default=False)
+    gpus = serializers.IntegerField(min_value=0, max_value=1000, default=None, allow_null=True)
+    cpus = serializers.FloatField(min_value=0, max_value=10_000, default=None, allow_null=True)
+    memory = serializers.CharField(max_length=20, default="", allow_blank=True)
+    shm_size = serializers.CharField(max_length=20, default="", allow_blank=True)
     idempotency_key = serializers.CharField(max_length=100, default="", allow_blank=True)
 
 
@@ -32,6 +39,7 @@ class BundleInput(serializers.Serializer[None]):
 class ForkInput(serializers.Serializer[None]):
     args = serializers.CharField(max_length=1000, default=None, allow_blank=True, allow_null=True)
     memo = serializers.CharField(max_length=500, default="", allow_blank=True)
+    checkpoint = serializers.CharField(max_length=128, default=None, allow_blank=True, allow_null=True)
 
 
 class MemoInput(serializers.Serializer[None]):

@@ -91,7 +91,8 @@ class AssignmentRuns(APIView):
         assignment = assignments.assignment(place.course, slug)
         given = clean(serializers.PushInput, request)
         with uploaded(given.pop("code"), settings.CODE_BYTES_MAX) as path:
-            run = services.start_run(request.user, assignment, path, **given)
+            wishes = {name: given.pop(name) for name in serializers.WISHES}
+            run = services.start_run(request.user, assignment, path, wishes=wishes, **given)
         return Response(queries.run_view(run), status=201)
 
 
@@ -129,6 +130,13 @@ class Run(APIView):
         latest = {key: points[-1][1] for key, points in tracking.metrics(found.id.hex).items() if points}
         return Response({**queries.run_view(found), "summary": latest})
 
+    @extend_schema(parameters=[OpenApiParameter("force", int, description="1: stop it first.")], responses=None)
+    def delete(self, request: Request, run: str) -> Response:
+        """Take an ended run off the team's lists; its scores stay."""
+        force = request.query_params.get("force") == "1"
+        services.hide_run(request.user, queries.run(request.user, run), force=force)
+        return Response(status=204)
+
 
 class Stop(APIView):
     @extend_schema(request=None, responses=dict)
@@ -145,6 +153,14 @@ class Fork(APIView):
         """A new run with the same code."""
         given = clean(serializers.ForkInput, request)
         made = services.fork_run(request.user, queries.run(request.user, run), **given)
+        return Response(queries.run_view(made), status=201)
+
+
+class Resume(APIView):
+    @extend_schema(request=None, responses=dict)
+    def post(self, request: Request, run: str) -> Response:
+        """Go on from an ended run's newest checkpoint, as a new run."""
+        made = services.resume_run(request.user, queries.run(request.user, run))
         return Response(queries.run_view(made), status=201)
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shlex
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
 
 from seodang import _text
 from seodang._command import Context, cli, detachable, verb
+from seodang._errors import Refused
 from seodang.verbs.push import follow_run
+
+RUNS_MAX = 500  # of the newest, that a glob looks at
 
 
 @verb(cli, "ps")
 @click.option("-a", "--all", "everyone", is_flag=True, help="Ended runs too, and as staff everyone's.")
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("-d", "--assignment", default="")
-def ps(c: Context, everyone: bool, limit: int, assignment: str) -> None:
+@click.option("-s", "--session", default="", help="Only this one.")
+def ps(c: Context, everyone: bool, limit: int, assignment: str, session: str) -> None:
     """The team's runs."""
-    runs = c.api.runs(c.course, assignment=assignment, everyone=everyone, limit=limit)[:limit]
+    runs = c.api.runs(c.course, assignment=assignment, session=session, everyone=everyone, limit=limit)[:limit]
     c.answer(runs)
     if not c.as_json:
         rows = [(one["session"], _ps_state(one), _text.clock(one["created_at"]), _summary(one),
@@ -62,6 +67,20 @@ def stop(c: Context, session: str) -> None:
         c.say(_text.state_line(stopped))
 
 
+@verb(cli, "rm")
+@click.option("-f", "--force", is_flag=True, help="Stop what still runs first.")
+@click.argument("sessions", nargs=-1, required=True)
+def rm(c: Context, sessions: tuple[str, ...], force: bool) -> None:
+    """Take runs off the team's list; globs such as 'maple/digits/*' may name many. Their scores stay."""
+    removed = []
+    for found in named_runs(c, sessions):
+        c.api.remove(found["id"], force)
+        removed.append(found["session"])
+        if not c.as_json:
+            c.say(_text.safe(f"Removed {found['session']}"))
+    c.answer({"removed": removed})
+
+
 @verb(cli, "memo")
 @click.argument("session")
 @click.argument("text")
@@ -83,6 +102,10 @@ def command(c: Context, session: str) -> None:
     for option, key in (("-e", "entry"), ("-a", "args"), ("-m", "memo")):
         if found.get(key):
             words += [option, found[key]]
+    asked = found.get("resources") or {}
+    for option, key in (("-g", "gpus"), ("-c", "cpus"), ("--memory", "memory_bytes"), ("--shm-size", "shm_bytes")):
+        if key in asked:
+            words += [option, f"{asked[key] >> 10}K" if key.endswith("bytes") else f"{asked[key]:g}"]
     line = shlex.join(words)
     c.answer({"session": found["session"], "command": line})
     if not c.as_json:
@@ -98,6 +121,22 @@ def queue(c: Context) -> None:
         rows = [(one["position"], one["run"]["session"] if isinstance(one["run"], dict) else one["run"],
                  _text.clock(one["expected_start"]), one["reason"]) for one in waiting]  # fmt: skip
         _text.table(("POSITION", "RUN", "ABOUT", "WHY"), rows, right=("POSITION",))
+
+
+def named_runs(c: Context, sessions: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The runs that names and globs name, each once. Raises Refused where one names none."""
+    found: dict[str, dict[str, Any]] = {}
+    mine: list[dict[str, Any]] | None = None
+    for one in sessions:
+        if any(letter in one for letter in "*?["):
+            mine = c.api.runs(c.course, limit=RUNS_MAX) if mine is None else mine
+            matching = [run for run in mine if fnmatchcase(run["session"], one)]
+        else:
+            matching = [c.find(one)]
+        if not matching:
+            raise Refused(f"No run of yours matches {one}", next="seodang ps -a", code="no_such_run")
+        found |= {run["id"]: run for run in matching}
+    return list(found.values())
 
 
 def _ps_state(found: dict[str, Any]) -> str:

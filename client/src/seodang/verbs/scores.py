@@ -34,7 +34,11 @@ def submit(c: Context, session: str, checkpoint: str | None, trial: bool, no_fol
 @click.argument("assignment", required=False)
 def board(c: Context, assignment: str | None) -> None:
     """An assignment's leaderboard."""
-    shown = c.api.board(c.course, assignment or _config.folder().get("assignment") or only_assignment(c))
+    show_board(c, assignment or _config.folder().get("assignment") or only_assignment(c))
+
+
+def show_board(c: Context, slug: str) -> None:
+    shown = c.api.board(c.course, slug)
     c.answer(shown)
     if not c.as_json:
         metric = shown["metric"]
