@@ -57,7 +57,20 @@ def processes() -> dict[str, Process]:
     found = {
         "tracking": Process((PYTHON, "manage.py", "tracking")),
         "runner": Process((PYTHON, "manage.py", "runner")),
-        "web": Process((PYTHON, *uvicorn, "--port", str(PORT), "--log-level", "warning", "--ws", "websockets")),
+        "web": Process(
+            (
+                PYTHON,
+                *uvicorn,
+                "--port",
+                str(PORT),
+                "--log-level",
+                "warning",
+                "--ws",
+                "websockets",
+                "--ws-per-message-deflate",
+                "false",
+            )
+        ),
     }
     if os.environ.get("SEODANG_MLFLOW", "1").lower() in {"1", "true", "yes", "on"}:
         found["mirror"] = Process(("nice", PYTHON, "manage.py", "mirror"), after_page=True)
