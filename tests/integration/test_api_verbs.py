@@ -129,7 +129,7 @@ def test_training_data_is_given_with_its_licence_and_nothing_else(world: World, 
     assert [(row["name"], row["license"]) for row in rows] == [("digits", digits.current.config.license)]
     assert client.get("/api/v1/courses/ml/datasets?search=nothing-has-this").json() == []
     answer = client.get("/api/v1/courses/ml/assignments/digits/data")
-    with tarfile.open(fileobj=io.BytesIO(answer.getvalue())) as tar:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(answer))) as tar:
         assert tar.getnames() == ["LICENSE.txt", "train.csv"]
     for split in ("test", "labels", "sample"):
         assert client.get(f"/api/v1/courses/ml/datasets/digits/{split}").status_code == 404
