@@ -23,8 +23,8 @@ def command_of(run: Run) -> tuple[str, ...]:
 
 
 def entry_file(entry: str) -> str:
-    """The .py file that the entry names, or ""."""
-    return next((word for word in shlex.split(entry) if word.endswith(".py")), "")
+    """The script or notebook that the entry names, or ""."""
+    return next((word for word in shlex.split(entry) if word.endswith((".py", ".ipynb"))), "")
 
 
 def _env(run: Run, data: str = "/data") -> dict[str, str]:

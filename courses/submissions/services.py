@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shlex
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
 from courses.sentences import join, read, tell
-from courses.submissions import jobs, resources
+from courses.submissions import jobs, notebooks, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
@@ -46,7 +47,7 @@ def start_run(
         return known
     _require_open(assignment, place)
     version = assignment.current
-    entry = entry.strip() or version.config.entry
+    entry = entry.strip() or (notebooks.ALONE if notebooks.is_notebook(archive) else version.config.entry)
     _check_command(entry, args)
     _require_room(actor, assignment, submit)
     chosen = _resources(version.config, wishes or {})
@@ -61,17 +62,13 @@ def start_run(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "code"
         folder.mkdir()
-        try:
-            files = archives.unzip(archive, folder, CODE_BOUNDS)
-        except archives.ArchiveError as error:
-            raise Invalid("archive", read(error.written), _("Nothing was started.")) from error
-        if not files:
-            raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
+        entry = _unpack(archive, folder, entry)
         _check_entry(entry, folder)
+        sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         sha = blobs.put(archives.pack(folder))
     fields = {
         "entry": entry, "args": args, "memo": memo[:500], "wants_submit": submit, "code_sha256": sha,
-        "code_files": len(files), "code_bytes": sum(size for _name, size in files),
+        "code_files": len(sizes), "code_bytes": sum(sizes),
         "idempotency_key": idempotency_key[:100], "resources": chosen,
     }  # fmt: skip
     try:
@@ -156,6 +153,25 @@ def _resources(config: AssignmentConfig, wishes: Mapping[str, Any]) -> resources
         raise Refused("beyond_limits", str(error), _("Leave the option out to get what is given.")) from None
 
 
+def _unpack(archive: Path, folder: Path, entry: str) -> str:
+    """The push's files in ``folder``; the entry, with a notebook's script in the notebook's place."""
+    try:
+        if notebooks.is_notebook(archive):
+            shutil.copyfile(archive, folder / notebooks.ALONE)
+        else:
+            archives.unzip(archive, folder, CODE_BOUNDS)
+    except archives.ArchiveError as error:
+        raise Invalid("archive", read(error.written), _("Nothing was started.")) from error
+    if not any(folder.iterdir()):
+        raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
+    try:
+        return notebooks.as_script(entry, folder)
+    except notebooks.BadNotebook as error:
+        raise Invalid(
+            "notebook", read(error.written), _("Nothing was started. Save the notebook again, or push it as a script.")
+        ) from error
+
+
 def _check_command(entry: str, args: str) -> None:
     try:
         words = shlex.split(entry) + shlex.split(args)
@@ -167,7 +183,8 @@ def _check_command(entry: str, args: str) -> None:
 
 def _check_entry(entry: str, folder: Path) -> None:
     name = jobs.entry_file(entry)
-    if name and not (folder / name).is_file():
+    path = (folder / name).resolve()
+    if name and not (path.is_relative_to(folder.resolve()) and path.is_file()):
         raise Invalid(
             "no_entry",
             _("%s is not in the folder.") % name,
