@@ -122,6 +122,19 @@ def revoke_token(user: Any, token_id: int) -> None:
 
 
 @transaction.atomic
+def newcomers(actor: Any, course: Course) -> list[User]:
+    """Members who cannot sign in yet: they came by a roster, and never chose a password nor used the school's account.
+
+    Whoever has a link for one of them takes that account over, so each asking is recorded. Raises Forbidden.
+    """
+    queries.require(queries.membership(actor, course.slug), "import_roster")
+    members = User.objects.filter(memberships__course=course, is_active=True, last_login=None).order_by("username")
+    found = [user for user in members if not user.has_usable_password()]
+    record(actor, "roster.links", course, course.slug, people=len(found))
+    return found
+
+
+@transaction.atomic
 def import_roster(actor: Any, course: Course, csv_text: str, dry_run: bool) -> RosterReport:
     """Add people from CSV (``username,name,email,role``; role is student unless said). Each bad line is named;
     if any is bad, or it is a dry run, nothing changes."""

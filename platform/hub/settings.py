@@ -26,10 +26,13 @@ def _kept_secret(name: str) -> str:
 
 SECRET_KEY = env.text("SEODANG_SECRET_KEY", "") or _kept_secret("secret_key")
 DEBUG = env.boolean("SEODANG_DEBUG", False)
+PORT = env.integer("SEODANG_PORT", 8400)
+ADDRESS = env.text("SEODANG_ADDRESS_PUBLIC", f"http://127.0.0.1:{PORT}").rstrip("/")
 ALLOWED_HOSTS = env.text("SEODANG_HOSTS", "localhost,127.0.0.1,[::1],testserver").split(",")
 CSRF_TRUSTED_ORIGINS = [one for one in env.text("SEODANG_ORIGINS", "").split(",") if one]
-PORT = env.integer("SEODANG_PORT", 8400)
-ADDRESS = env.text("SEODANG_ADDRESS_PUBLIC", f"http://127.0.0.1:{PORT}")
+# Behind a proxy that speaks TLS: it must set X-Forwarded-Proto itself, whatever the client sent.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ADDRESS.startswith("https://") else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ADDRESS.startswith("https://")
 INSTANCE = env.text("SEODANG_INSTANCE", "") or _kept_secret("instance")[:8].replace("_", "a").replace("-", "b").lower()
 
 DATABASE_URL = env.text("DATABASE_URL", "")
@@ -105,7 +108,18 @@ AUTHENTICATION_BACKENDS = [
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
-ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+# A school's own provider says whose an address is, so who is on the roster with it finds that account.
+SOCIALACCOUNT_PROVIDERS = env.openid("SEODANG_OIDC")
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_LOGIN_ON_GET = False
+MAIL = env.mail("SEODANG_EMAIL_URL")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if MAIL else 'dummy'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = (MAIL.host, MAIL.port) if MAIL else ("", 0)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = (MAIL.user, MAIL.password) if MAIL else ("", "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = (MAIL.ssl, not MAIL.ssl and MAIL.port != 25) if MAIL else (False, False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("SEODANG_EMAIL_FROM", "seodang@localhost")
 LOGIN_REDIRECT_URL = "/"
 LOGIN_URL = "/accounts/login/"
 

@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class Config(AppConfig):
     name = "hub.web"
     label = "web"
+
+    def ready(self) -> None:
+        from hub import checks  # noqa: F401  importing registers them

@@ -24,6 +24,7 @@ from courses.roster.rules import allowed
 from courses.teams import queries as team_queries
 from courses.teams import services as team_services
 from hub.download import training_data
+from hub.web import invitations
 from hub.web.views import context, page
 
 
@@ -76,6 +77,8 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
             team_services.remove(request.user, team, username)
             messages.success(request, _("%(name)s is no longer in %(team)s.") % {"name": username, "team": team.name})
             return redirect("web:people", slug)
+        if request.POST.get("links"):
+            return invitations.as_csv(roster_services.newcomers(request.user, place.course))
         text = _roster_text(request)
         dry = request.POST.get("do") != "import"
         report = roster_services.import_roster(request.user, place.course, text, dry)
