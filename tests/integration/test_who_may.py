@@ -72,6 +72,12 @@ GET  /api/v1/courses/ml/runs                        401   404   200   200   200 
 GET  /api/v1/courses/ml/runs?all=1                  401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs?session=maple/digits/1 401   404   404   200   200   404   200   200
 GET  /api/v1/courses/ml/queue                       401   404   200   200   200   200   200   200
+GET  /api/v1/courses/ml/datasets                    401   404   200   200   200   200   200   200
+GET  /api/v1/courses/ml/devices                     401   404   200   200   200   200   200   200
+GET  /api/v1/courses/ml/credit                      401   404   200   200   200   200   200   200
+DELETE /api/v1/runs/{run}                           401   404   404   204   204   404   403   403
+POST /api/v1/runs/{run}/resume                      401   404   404   201   201   404   403   403
+GET  /api/v1/runs/{run}/events                      401   404   404   200   200   404   200   200
 GET  /api/v1/runs/{run}                             401   404   404   200   200   404   200   200
 POST /api/v1/runs/{active}/stop                     401   404   404   200   200   404   200   200
 POST /api/v1/runs/{run}/fork                        401   404   404   201   201   404   403   403
@@ -100,7 +106,7 @@ GET  /accounts/confirm-email/                       200   200
 GET  /accounts/confirm-email/nonsense/              200   200
 GET  /accounts/password/change/                     302   200
 GET  /accounts/password/set/                        302   302
-GET  /accounts/password/reset/                      200   200
+GET  /accounts/password/reset/                      409   409
 GET  /accounts/password/reset/done/                 200   200
 GET  /accounts/password/reset/key/1-nonsense/       200   200
 GET  /accounts/password/reset/key/done/             200   200
