@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
 
-from hub.live.layer import PAYLOAD_BYTES_MAX, QUEUE_MAX, RESYNC, PostgresLayer
+from hub.live.layer import APPLICATION, PAYLOAD_BYTES_MAX, QUEUE_MAX, RESYNC, PostgresLayer
 from runner import notify
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,11 +102,14 @@ def test_lost_connections_come_back_and_each_viewer_is_told() -> None:
 
 
 def _cut() -> None:
+    """The layers' connections alone: Django's, of this thread and in the pool, serve the next tests."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND query ~ 'LISTEN seodang_live|pg_notify'"
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = %s",
+            [APPLICATION],
         )
+        assert cursor.fetchone()[0] >= 2, "a listener and a sender"
     connection.close()
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger("seodang.live")
 PAYLOAD_BYTES_MAX = 7_500  # Postgres refuses 8,000
 QUEUE_MAX = 200
 RECONNECT_SECONDS_MAX = 5.0
+APPLICATION = "seodang-live"  # what pg_stat_activity calls these connections
 HEARTBEAT_SECONDS = 30.0  # a connection that died without a word is found by a query
 RESYNC = {"type": "resync"}
 Connection = psycopg.AsyncConnection[Any]
@@ -31,7 +32,9 @@ Connection = psycopg.AsyncConnection[Any]
 
 async def connect() -> Connection:
     """A connection apart from Django's pool, which would take it back between two messages."""
-    return await psycopg.AsyncConnection.connect(**parameters(), autocommit=True, connect_timeout=10)
+    return await psycopg.AsyncConnection.connect(
+        **parameters(), autocommit=True, connect_timeout=10, application_name=APPLICATION
+    )
 
 
 def payload_of(group: str, message: dict[str, Any]) -> str:
