@@ -1,0 +1,1 @@
+"""Pages, forms and open sockets: parse, call a service or a query, render. No rule lives here."""
