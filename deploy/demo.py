@@ -301,7 +301,7 @@ def start(with_class: bool, detach: bool) -> int:
         first_score()
         say(f"\n{ADDRESS}/   people, passwords and tokens: {VAR}/demo.json   stop: make stop")
     else:
-        say(f"\n{ADDRESS}/   stop: make stop")
+        say(f"\n{ADDRESS}/   stop: make stop   the first course: .venv/bin/python manage.py create_course --help")
     if detach or child is None:
         return 0
     say("Ctrl-C stops everything.")
