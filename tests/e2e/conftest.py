@@ -96,3 +96,11 @@ def browser() -> Iterator[Browser]:
         )
         yield made
         made.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_pages(browser: Browser) -> Iterator[None]:
+    """A board that stays open keeps drawing: with every test's pages open, the last tests get little of the CPU."""
+    yield
+    for context in browser.contexts:
+        context.close()
