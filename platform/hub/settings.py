@@ -108,6 +108,8 @@ AUTHENTICATION_BACKENDS = [
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
+# A whole class signs in from one address in its first lab; what is narrow is bound to the account.
+ACCOUNT_RATE_LIMITS = {"login": "600/m/ip", "login_failed": "200/m/ip,10/5m/key", "signup": "300/m/ip"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 # A school's own provider says whose an address is, so who is on the roster with it finds that account.
 SOCIALACCOUNT_PROVIDERS = env.openid("SEODANG_OIDC")

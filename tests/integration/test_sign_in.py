@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal import auth as totp
 from django.core.cache import cache
 from django.test import Client
 
@@ -157,3 +158,33 @@ def test_a_forgotten_password(settings: Any, mailoutbox: list[Any]) -> None:
     settings.MAIL = env.Mail("mail.example", 587, "", "", False)
     assert Client().post("/accounts/password/reset/", asked).status_code == 302
     assert [mail.to for mail in mailoutbox] == [["kim@school.example"]]
+
+
+def log_in(**fields: str) -> Any:
+    return Client().post("/api/v1/login", fields)
+
+
+def test_the_command_asks_for_the_second_factor_too() -> None:
+    user = User.objects.create_user("kim", password="a long enough one")
+    secret = totp.generate_totp_secret()
+    totp.TOTP.activate(user, secret)
+    known = {"username": "kim", "password": "a long enough one"}
+    cache.clear()
+    for code in ("", "000000"):
+        refused = log_in(**known, code=code)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "second_factor")
+    now = next(totp.yield_hotp_counters_from_time())
+    right = totp.format_hotp_value(totp.hotp_value(secret, now))
+    answer = log_in(**known, code=right)
+    assert answer.status_code == 200, answer.json()
+    assert log_in(**known, code=right).status_code == 401, "a code opens once"
+
+
+def test_guessing_is_bound_to_the_account_and_not_to_a_labs_address(db: object) -> None:
+    cache.clear()
+    for number in range(30):  # a class behind one address
+        User.objects.create_user(f"s{number}", password="a long enough one")
+        assert log_in(username=f"s{number}", password="a long enough one").status_code == 200
+    answers = [log_in(username="s0", password=f"guess {number}").status_code for number in range(12)]
+    assert answers[0] == 401 and answers[-1] == 429
+    assert log_in(username="s1", password="a long enough one").status_code == 200

@@ -8,6 +8,7 @@ from rest_framework import serializers
 class LoginInput(serializers.Serializer[None]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=500, trim_whitespace=False)
+    code = serializers.CharField(max_length=40, default="", allow_blank=True)
     name = serializers.CharField(max_length=100, default="command line")
 
 
