@@ -32,6 +32,7 @@ CAST = {"teacher": "instructor", "ta": "ta", "student": "student", "teammate": "
 COURSE = "ml"
 EXAMPLES = ("digits", "diabetes", "mnist-torch", "cuda-warmup")
 PAGE_SECONDS_MAX = 60
+FREE_BYTES_MIN = 4_000_000_000  # the base environment's image, and room for a class's first runs
 TICK_SECONDS = 0.5
 RESTART_SECONDS = (1.0, 30.0)  # first and longest wait before a process that ends is started again
 
@@ -87,13 +88,18 @@ def prepare(with_class: bool) -> None:
     for port in {PORT, MLFLOW_PORT}:
         if answers(port):
             raise DemoError(f"Port {port} is taken. Run: make stop, or SEODANG_PORT=8500 make demo")
+    if (free := shutil.disk_usage(VAR).free) < FREE_BYTES_MIN:
+        raise DemoError(
+            f"{VAR} has {free / 1e9:.1f} GB free; {FREE_BYTES_MIN / 1e9:.0f} GB are needed."
+            " Make room, or name a larger disk: SEODANG_VAR=/larger/disk make demo"
+        )
     try:
         if not os.environ.get("DATABASE_URL"):
             say("Postgres")
             database.start(VAR)
         say("Docker")
         host.ensure_docker()
-        host.install({"debootstrap": "debootstrap", "mkfs.ext4": "e2fsprogs"})
+        host.install(host.TOOLS)
     except (database.DatabaseError, host.HostError) as error:
         raise DemoError(str(error)) from error
     say("Base environment")

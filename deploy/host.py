@@ -14,6 +14,10 @@ import time
 from pathlib import Path
 
 
+# Command → what to install. Ubuntu's debootstrap cannot check Debian's signatures without the keyring.
+TOOLS = {"debootstrap": "debootstrap debian-archive-keyring", "mkfs.ext4": "e2fsprogs"}
+
+
 class HostError(Exception):
     """Something is missing that only the machine's owner can add."""
 
@@ -32,8 +36,11 @@ def install(commands: dict[str, str]) -> None:
         raise HostError(f"Missing: {', '.join(missing)}. Run: sudo {words}")
     say(f"Installing {', '.join(missing)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
-    subprocess.run(words.split(), check=True, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+        subprocess.run(words.split(), check=True, env=environment, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise HostError(f"{', '.join(missing)} could not be installed ({error}). Run: {words}") from error
 
 
 def docker_answers() -> bool:
@@ -70,7 +77,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         ensure_docker()
-        tools = {"debootstrap": "debootstrap", "mkfs.ext4": "e2fsprogs"}
+        tools = dict(TOOLS)
         if options.tests:
             tools["chromium"] = "chromium"
         install(tools)
