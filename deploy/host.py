@@ -13,7 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-
 # Command → what to install. Ubuntu's debootstrap cannot check Debian's signatures without the keyring.
 TOOLS = {"debootstrap": "debootstrap debian-archive-keyring", "mkfs.ext4": "e2fsprogs"}
 
