@@ -15,6 +15,7 @@ from django.db import close_old_connections, connection
 from runner import notify, queue
 from runner.engines.base import EngineUnavailable
 from runner.models import Attempt
+from runner.sampler import Sampler
 from runner.worker import INSTANCE_LABEL, Worker
 
 log = logging.getLogger("seodang.runner")
@@ -78,7 +79,12 @@ class Loop:
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         threads = [
             threading.Thread(target=target, name=name, daemon=True)
-            for name, target in [("listen", self._listen), ("events", self._watch), ("outbox", self._deliver)]
+            for name, target in [
+                ("listen", self._listen),
+                ("events", self._watch),
+                ("outbox", self._deliver),
+                ("usage", self._measure),
+            ]  # fmt: skip
         ]
         guard = self._only_runner()
         for thread in threads:
@@ -141,6 +147,17 @@ class Loop:
             except Exception as error:  # the engine restarts; ticks go on meanwhile
                 log.warning("action=events_lost error=%s", error)
             self.stopping.wait(1)
+
+    def _measure(self) -> None:
+        sampler = Sampler(self.worker.engine)
+        while not self.stopping.wait(TICK_SECONDS):
+            try:
+                sampler.once()
+            except EngineUnavailable as error:
+                log.warning("action=engine_unavailable error=%s", error)
+            except Exception:
+                log.exception("action=measure_failed")
+                connection.close()
 
     def _deliver(self) -> None:
         while not self.stopping.is_set():

@@ -53,7 +53,7 @@ class Attempt(models.Model):
     state = models.CharField(max_length=16, default="starting")  # starting, running, ended
     outcome = models.CharField(max_length=16, blank=True)
     detail = models.JSONField(default=dict)
-    usage = models.JSONField(default=list)  # the last samples: [unix seconds, cpu share, memory bytes, gpu %]
+    usage = models.JSONField(default=list)  # see runner.usage: [unix seconds, cores, memory bytes, GPU %, GPU bytes]
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

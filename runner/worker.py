@@ -7,13 +7,14 @@ runs, collects what ended and removes what it once owned.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 
 from django.conf import settings
 from django.utils import timezone
 
-from runner import attempts, blobs, gpus, images, notify, queue, states
+from runner import attempts, blobs, gpus, images, notify, queue, states, usage
 from runner.engines.base import Engine, EngineError, EngineUnavailable
 from runner.models import Attempt, Device, Node
 from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, JobSpec, Mount, Observation
@@ -108,6 +109,7 @@ class Worker:
             stop_requested=stopped,
             overflowed=found.pop("overflowed") and exit_code != 0,
         )
+        ending = _warned(attempt, ending, spec.limits.memory_bytes)
         queue.finish(attempt, ending, {**found, "error": error, "image": images.tag(spec.environment)})
         attempts.remove(attempt)
         self._log_totals.pop(str(attempt.id), None)
@@ -120,6 +122,15 @@ class Worker:
             if seen.name not in live:
                 log.warning("action=orphan_removed container=%s", seen.name)
                 self.engine.remove(seen.name)
+
+
+def _warned(attempt: Attempt, ending: states.Ending, memory_bytes: int) -> states.Ending:
+    """The ending, which also says so when there was hardly room in memory; one that ran out of it says it anyway."""
+    if ending.outcome == states.OUT_OF_MEMORY or ending.warning:
+        return ending
+    samples = Attempt.objects.values_list("usage", flat=True).get(id=attempt.id)  # newer than this step's row
+    warning = usage.memory_warning(usage.peak_memory(samples), memory_bytes)
+    return dataclasses.replace(ending, warning=warning)
 
 
 def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec:

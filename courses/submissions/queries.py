@@ -22,6 +22,7 @@ from courses.submissions.models import ACTIVE_RUN_STATES, Run, RunState, Submiss
 from courses.teams.models import TeamMember
 from runner import attempts, blobs
 from runner.models import Attempt, Job
+from runner.usage import peak_memory
 
 code_files = handlers.code_files
 RUNS_MAX = 500
@@ -296,12 +297,14 @@ def _moment(state: str, label: str, at: dt.datetime, note: str) -> dict[str, Any
 
 
 def usage(run: Run) -> dict[str, Any]:
-    """The last samples of what the run used, and its limits."""
-    attempt = Attempt.objects.filter(job=run.job).order_by("-number").first() if run.job else None
+    """What the run used, sampled (``runner.usage`` says how), the most memory of it, and its limits."""
+    attempt = Attempt.objects.filter(job=run.job).select_related("job").order_by("-number").first() if run.job else None
     config = run.version.config
+    limits = attempt.job.spec["limits"] if attempt else {}  # the push may have asked for less than the assignment gives
     return {
         "samples": attempt.usage if attempt else [],
-        "cpus": config.cpus,
-        "memory_bytes": config.memory_bytes,
-        "gpus": config.gpus,
+        "memory_bytes_peak": peak_memory(attempt.usage) if attempt else 0,
+        "cpus": limits.get("cpus", config.cpus),
+        "memory_bytes": limits.get("memory_bytes", config.memory_bytes),
+        "gpus": attempt.job.spec["gpus"] if attempt else config.gpus,
     }
