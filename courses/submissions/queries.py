@@ -147,11 +147,12 @@ def run_view(run: Run) -> dict[str, Any]:
     """The API's Run."""
     job = _job(run.job)
     waits = job is not None and run.state == RunState.QUEUED
+    checks = _job(run.preflight_job) if run.state == RunState.PREFLIGHT else None
     return {
         "id": str(run.id),
         "session": run.session,
         "state": run.state,
-        "sentence": read(run.sentence),
+        "sentence": read(run.sentence or (checks.reason if checks else "")),
         "position": job.position if job and waits else None,
         "expected_start": job.expected_start_at if job and waits else None,
         "reason": read(job.reason) if job and waits else "",

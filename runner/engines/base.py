@@ -20,6 +20,10 @@ class CannotStart(EngineError):
     """It answered that this container cannot start."""
 
 
+class ImageMissing(CannotStart):
+    """Its image is not on this node (any more)."""
+
+
 class Engine(Protocol):
     """Safe to call before a start, during it, after the container is gone, and twice."""
 

@@ -12,7 +12,7 @@ import requests
 from docker import errors
 from docker.types import DeviceRequest
 
-from runner.engines.base import CannotStart, EngineUnavailable
+from runner.engines.base import CannotStart, EngineUnavailable, ImageMissing
 from runner.sandbox import SandboxError, environment, host_config
 from runner.spec import CONTAINER_UID, ContainerSpec, Observation, Reading
 
@@ -47,7 +47,7 @@ class DockerEngine:
             self._call(lambda: self._create(spec, config))
             self._call(lambda: self._api.start(spec.name))
         except errors.ImageNotFound as error:
-            raise CannotStart(f"The image {spec.image} is not on this node.") from error
+            raise ImageMissing(f"The image {spec.image} is not on this node.") from error
         except errors.APIError as error:
             raise CannotStart(str(error.explanation or error)) from error
 
