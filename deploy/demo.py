@@ -111,6 +111,13 @@ def prepare(with_class: bool) -> None:
         raise DemoError(str(error)) from error
     say("Migrations")
     subprocess.run([PYTHON, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, check=True)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
+    import django
+
+    django.setup()
+    from runner import builds
+
+    builds.mark_ready("base")
     if with_class:
         say("Demo course")
         seed()
@@ -123,10 +130,6 @@ def answers(port: int) -> bool:
 
 def seed() -> None:
     """The course, its cast and its assignments; what is there already stays."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-    import django
-
-    django.setup()
     from courses.roster.models import Course, User
     from courses.roster.services import add_member, create_course, create_token
     from courses.teams.services import answer, create, invite

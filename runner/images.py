@@ -1,11 +1,13 @@
 """Environments as images: a base, apt names and pinned requirements, built once, tagged by the hash of their content.
 
-The base comes from a registry where one answers; else it is made on the spot from Debian packages. The host's CA
+``base`` in an environment's folder names an image to pull. Without it the base is Python's own on Debian, where a
+registry answers; else it is made on the spot from Debian packages. The host's CA
 certificates and pip settings are used while it builds, and are not kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -14,16 +16,20 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
+import requests
+import urllib3
 from docker import errors
 
 ROOT = Path(__file__).resolve().parent.parent / "environments"
-BASE = "debian:bookworm-slim"
+BASE = "python:3.11-slim-bookworm"
+REGISTRY_SECONDS = 8  # for a registry to say that it has the image
+BUILD_CPU_SHARES = 256  # a quarter of what a running container has, where both want the CPU
+SILENT_SECONDS_MAX = 1800
 BASE_TAG = "seodang/debian:bookworm-1"
 RECIPE = "2"  # changes when the steps below do
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -34,12 +40,15 @@ class ImageError(Exception):
     """The environment could not be built: the platform's or the instructor's fault, never the student's."""
 
 
+class EngineAway(ImageError):
+    """The engine does not answer, so nothing is known about the image."""
+
+
 def _file(environment: str, name: str) -> str:
     path = ROOT / environment / name
     return path.read_text() if path.exists() else ""
 
 
-@cache
 def tag(environment: str) -> str:
     """The image's name: it changes whenever the folder does."""
     content = "\0".join([RECIPE, *(_file(environment, name) for name in ("base", "apt.txt", "requirements.txt"))])
@@ -50,10 +59,7 @@ DEFAULT_ADDRESS = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 
 
 def _client(address: str) -> Any:
-    return docker.DockerClient(base_url=address, version="1.41", timeout=1800)
-
-
-_known: set[tuple[str, str]] = set()  # (the engine's address, tag)
+    return docker.DockerClient(base_url=address, version="1.41", timeout=SILENT_SECONDS_MAX)
 
 
 def ensure_image(environment: str, progress: Progress, address: str = DEFAULT_ADDRESS) -> str:
@@ -61,19 +67,43 @@ def ensure_image(environment: str, progress: Progress, address: str = DEFAULT_AD
     if not (ROOT / environment).is_dir():
         raise ImageError(f"There is no environment {environment!r}.")
     name = tag(environment)
-    if (address, name) in _known:
-        return name
-    try:
+    with _translated(environment):
         client = _client(address)
         if not _has(client, name):
-            with (Path(tempfile.gettempdir()) / "seodang-images.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # one build at a time; the second finds it there
+            with _only_build(progress):
                 if not _has(client, name):
                     _build(client, environment, name, progress)
+    return name
+
+
+def is_there(name: str, address: str = DEFAULT_ADDRESS) -> bool:
+    """Whether the engine has this image. Raises EngineAway."""
+    with _translated(name):
+        return _has(_client(address), name)
+
+
+@contextlib.contextmanager
+def _translated(environment: str) -> Iterator[None]:
+    try:
+        yield
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        if "timed out" in str(error):  # it answers, and said nothing for too long
+            raise ImageError(f"The environment {environment} could not be built: {error}") from error
+        raise EngineAway(f"Docker does not answer: {error}") from error
     except (errors.DockerException, OSError, subprocess.CalledProcessError) as error:
         raise ImageError(f"The environment {environment} could not be built: {error}") from error
-    _known.add((address, name))
-    return name
+
+
+@contextlib.contextmanager
+def _only_build(progress: Progress) -> Iterator[None]:
+    """One build at a time on this machine, by whichever instance; who waited finds it there."""
+    with (Path(tempfile.gettempdir()) / "seodang-images.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("Waiting for another build on this machine")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _has(client: Any, name: str) -> bool:
@@ -85,10 +115,18 @@ def _has(client: Any, name: str) -> bool:
 
 
 def ensure_base(client: Any, progress: Progress) -> str:
-    """Debian with Python 3.11: pulled, or made by debootstrap (about a minute)."""
+    """Debian with Python 3.11: pulled where a registry answers, else made by debootstrap (about a minute)."""
     if _has(client, BASE_TAG):
         return BASE_TAG
-    progress("No base image yet; making it from Debian packages, about a minute")
+    progress(f"No base image yet; asking a registry for {BASE}")
+    if _in_registry(client, BASE):
+        try:
+            _pull(client, BASE, progress)
+            client.api.tag(BASE, *BASE_TAG.split(":"))
+            return BASE_TAG
+        except (errors.DockerException, ImageError) as error:
+            progress(f"It did not come: {error}")
+    progress("No registry has it; making it from Debian packages, about a minute")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         words = [
@@ -108,17 +146,45 @@ def ensure_base(client: Any, progress: Progress) -> str:
     return BASE_TAG
 
 
+def _in_registry(client: Any, image: str) -> bool:
+    """Whether a registry answers soon that it has the image. A cut-off network may swallow the question."""
+    patient, client.api.timeout = client.api.timeout, REGISTRY_SECONDS
+    try:
+        client.api.inspect_distribution(image)
+    except (errors.DockerException, requests.exceptions.RequestException):
+        return False
+    finally:
+        client.api.timeout = patient
+    return True
+
+
+def _pull(client: Any, image: str, progress: Progress) -> None:
+    """Pull, and say how much of all layers has come. Raises ImageError."""
+    repository, _, version = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+    layers: dict[str, tuple[int, int]] = {}
+    for told in client.api.pull(repository, tag=version, stream=True, decode=True):
+        if "error" in told:
+            raise ImageError(f"{image} could not be pulled: {told['error']}")
+        detail = told.get("progressDetail") or {}
+        if told.get("status") == "Downloading" and detail.get("total"):
+            layers[told["id"]] = (detail["current"], detail["total"])
+            current, total = (sum(part) for part in zip(*layers.values()))
+            progress(f"Pulling {image}: {100 * current // total} %")
+
+
 def _build(client: Any, environment: str, name: str, progress: Progress) -> None:
     base = _file(environment, "base").strip()
     if base:
-        progress(f"Pulling {base}")
-        client.images.pull(base)
+        if not _has(client, base):  # an operator may have loaded it where no registry answers
+            progress(f"Pulling {base}")
+            _pull(client, base, progress)
     else:
         base = ensure_base(client, progress)
     progress(f"Building {name}")
     context = _context(environment, base)
     stream = client.api.build(fileobj=context, custom_context=True, tag=name, network_mode="host", rm=True,
-                              forcerm=True, decode=True)  # fmt: skip
+                              forcerm=True, decode=True,
+                              container_limits={"cpushares": BUILD_CPU_SHARES})  # fmt: skip
     for line in stream:
         if "error" in line:
             raise ImageError(f"The environment {environment} could not be built: {line['error'].strip()}")

@@ -13,8 +13,11 @@ import psycopg
 from django.db import close_old_connections, connection
 
 from runner import notify, queue
+from runner.builds import Builder
 from runner.engines.base import EngineUnavailable
+from runner.images import EngineAway
 from runner.models import Attempt
+from runner.sampler import Sampler
 from runner.worker import INSTANCE_LABEL, Worker
 
 log = logging.getLogger("seodang.runner")
@@ -28,6 +31,7 @@ class Loop:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.builder = Builder()
         self.stopping = threading.Event()
         self.woken = threading.Event()
         self._outbox_woken = threading.Event()
@@ -42,7 +46,7 @@ class Loop:
 
     def once(self) -> None:
         """Plan, then advance every live attempt that no thread is at work on."""
-        queue.schedule()
+        queue.schedule(self.builder.gate)
         for attempt in Attempt.objects.exclude(state="ended").select_related("job", "node"):
             with self._guard:
                 if attempt.id in self._busy:
@@ -78,7 +82,12 @@ class Loop:
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         threads = [
             threading.Thread(target=target, name=name, daemon=True)
-            for name, target in [("listen", self._listen), ("events", self._watch), ("outbox", self._deliver)]
+            for name, target in [
+                ("listen", self._listen),
+                ("events", self._watch),
+                ("outbox", self._deliver),
+                ("usage", self._measure),
+            ]  # fmt: skip
         ]
         guard = self._only_runner()
         for thread in threads:
@@ -141,6 +150,34 @@ class Loop:
             except Exception as error:  # the engine restarts; ticks go on meanwhile
                 log.warning("action=events_lost error=%s", error)
             self.stopping.wait(1)
+
+    def _build(self) -> None:
+        verified = False
+        while not self.stopping.is_set():
+            self.builder.wanted.clear()
+            try:
+                if not verified:
+                    self.builder.verify()
+                    verified = True
+                while self.builder.once():
+                    pass
+            except EngineAway as error:
+                log.warning("action=engine_unavailable error=%s", error)
+            except Exception:
+                log.exception("action=build_loop_failed")
+                connection.close()
+            self.builder.wanted.wait(TICK_SECONDS)
+
+    def _measure(self) -> None:
+        sampler = Sampler(self.worker.engine)
+        while not self.stopping.wait(TICK_SECONDS):
+            try:
+                sampler.once()
+            except EngineUnavailable as error:
+                log.warning("action=engine_unavailable error=%s", error)
+            except Exception:
+                log.exception("action=measure_failed")
+                connection.close()
 
     def _deliver(self) -> None:
         while not self.stopping.is_set():

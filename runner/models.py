@@ -32,7 +32,7 @@ class Job(models.Model):
     tries = models.PositiveIntegerField(default=0)
     tries_max = models.PositiveIntegerField(default=3)
     not_before = models.DateTimeField(null=True)
-    reason = models.CharField(max_length=300, blank=True)  # why it waits
+    reason = models.CharField(max_length=1000, blank=True)  # why it waits, as runner.sentences writes it
     position = models.PositiveIntegerField(null=True)
     expected_start_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -53,7 +53,7 @@ class Attempt(models.Model):
     state = models.CharField(max_length=16, default="starting")  # starting, running, ended
     outcome = models.CharField(max_length=16, blank=True)
     detail = models.JSONField(default=dict)
-    usage = models.JSONField(default=list)  # the last samples: [unix seconds, cpu share, memory bytes, gpu %]
+    usage = models.JSONField(default=list)  # see runner.usage: [unix seconds, cores, memory bytes, GPU %, GPU bytes]
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -103,6 +103,27 @@ class Lease(models.Model):
                 fields=["device", "slot"], condition=models.Q(released_at=None), name="slot_leased_once"
             )
         ]
+
+
+class EnvironmentBuild(models.Model):
+    """The image of an environment as its folder is now; another content is another tag, and so another row.
+
+    ``absent`` is wanted and not begun. A row that is ``building`` when a runner starts is begun again.
+    """
+
+    tag = models.CharField(max_length=200, unique=True)
+    environment = models.CharField(max_length=100)
+    state = models.CharField(max_length=10, default="absent")  # absent, building, ready, failed
+    step = models.PositiveIntegerField(default=0)  # 0 until the engine counts them
+    steps = models.PositiveIntegerField(default=0)
+    line = models.CharField(max_length=200, blank=True)  # the last that the build said
+    log = models.TextField(blank=True)  # its end, bounded
+    error = models.CharField(max_length=300, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    wanted_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    try_again_at = models.DateTimeField(null=True)  # of a failed one, when a job wants it
 
 
 class OutboxEvent(models.Model):

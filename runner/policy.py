@@ -27,6 +27,7 @@ class Waiting:
     wall_seconds_max: float
     queued_at: float  # unix seconds
     held: bool = False
+    blocked: str = ""  # why it cannot start wherever there is room, as runner.sentences writes it
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def plan(
             continue
         if job.held:
             reasons[job.id] = tell("Held by a TA.")
+        elif job.blocked:
+            reasons[job.id] = job.blocked
         elif job.owner_running_max and counts.get(job.owner, 0) >= job.owner_running_max:
             reasons[job.id] = tell(
                 "Your team runs {running} of {most} at once.", running=counts[job.owner], most=job.owner_running_max
@@ -144,7 +147,7 @@ def expected_starts(order: Sequence[Waiting], busy_until: Sequence[float], slots
     heapq.heapify(ends)
     expected: dict[str, float] = {}
     for job in order:
-        if job.held:
+        if job.held or job.blocked:
             continue
         at = heapq.heappop(ends)
         expected[job.id] = at

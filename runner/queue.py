@@ -6,7 +6,8 @@ import datetime as dt
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.db import connection, transaction
@@ -20,8 +21,21 @@ from runner.spec import JobSpec
 log = logging.getLogger("seodang.queue")
 Handler = Callable[[OutboxEvent], None]
 HANDLERS: dict[str, Handler] = {}
+ReasonHandler = Callable[[list[uuid.UUID]], None]
+REASON_HANDLERS: dict[str, ReasonHandler] = {}
 PLAN_LOCK = 7_316_001  # advisory: one planner at a time
 QUEUE_MAX = 2_000  # jobs that one plan looks at
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Why no job of an environment starts; ``ends`` says that waiting would not help."""
+
+    reason: str
+    ends: bool = False
+
+
+Gate = Callable[[set[str]], Mapping[str, Blocked]]  # environments → those that are not ready
 
 
 class TooManyGpus(Said):
@@ -44,6 +58,12 @@ def database_now() -> dt.datetime:
 def subscribe(name: str, handler: Handler) -> None:
     """Have ``handler`` called for each event of each job, at least once, in a transaction of its own."""
     HANDLERS[name] = handler
+
+
+def on_reasons(name: str, handler: ReasonHandler) -> None:
+    """Have ``handler`` called with the jobs that now wait for another reason, in the plan's transaction. A hint for
+    viewers: what it misses is in the rows."""
+    REASON_HANDLERS[name] = handler
 
 
 def largest_node_gpus() -> int:
@@ -94,7 +114,7 @@ def _emit(kind: str, job_id: uuid.UUID, **payload: Any) -> None:
     )
 
 
-def _waiting(job: Job) -> policy.Waiting:
+def _waiting(job: Job, blocked: str) -> policy.Waiting:
     spec = JobSpec.from_json(job.spec)
     return policy.Waiting(
         id=str(job.id),
@@ -106,6 +126,7 @@ def _waiting(job: Job) -> policy.Waiting:
         wall_seconds_max=spec.limits.wall_seconds_max,
         queued_at=job.created_at.timestamp(),
         held=job.held,
+        blocked=blocked,
     )
 
 
@@ -137,8 +158,11 @@ def _usages(now: dt.datetime) -> list[policy.Usage]:
     ]
 
 
-def schedule() -> list[Attempt]:
-    """Plan once: make attempts with their leases for what starts, write down why the rest waits."""
+def schedule(gate: Gate | None = None) -> list[Attempt]:
+    """Plan once: make attempts with their leases for what starts, write down why the rest waits.
+
+    What ``gate`` blocks leases nothing, and ends where it says so.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PLAN_LOCK])
@@ -152,12 +176,27 @@ def schedule() -> list[Attempt]:
                 "owner_key", flat=True
             )
         )
-        waiting = {str(job.id): _waiting(job) for job in jobs}
+        blocked = gate({job.spec["environment"] for job in jobs}) if gate else {}
+        jobs = [job for job in jobs if not _refuse(job, blocked.get(job.spec["environment"]), now)]
+        reasons = {name: why.reason for name, why in blocked.items()}
+        waiting = {str(job.id): _waiting(job, reasons.get(job.spec["environment"], "")) for job in jobs}
         plan = policy.plan(list(waiting.values()), _free_slots(), _usages(now), running, now.timestamp())
         by_id = {str(job.id): job for job in jobs}
         attempts = [one for start in plan.starts if (one := _begin(by_id[start.job], start, now)) is not None]
         _explain(plan, by_id, waiting, now)
         return attempts
+
+
+def _refuse(job: Job, blocked: Blocked | None, now: dt.datetime) -> bool:
+    """End a job that could never start, at no cost and without a try."""
+    if blocked is None or not blocked.ends:
+        return False
+    ended = Job.objects.filter(id=job.id, state=JobState.QUEUED).update(
+        state=JobState.ENDED, outcome=states.REFUSED, detail={"error": blocked.reason}, ended_at=now, reason=""
+    )
+    if ended:
+        _emit("job_ended", job.id)
+    return True
 
 
 def _begin(job: Job, start: policy.Start, now: dt.datetime) -> Attempt | None:
@@ -186,15 +225,30 @@ def _explain(plan: policy.Plan, jobs: dict[str, Job], waiting: dict[str, policy.
     busy = [created.timestamp() + wall for created, wall in live]
     slots = sum(Device.objects.exclude(kind="express").filter(drained=False).values_list("slots", flat=True))
     expected = policy.expected_starts([waiting[key] for key in plan.order], busy, slots, now.timestamp())
-    changed = []
+    changed, told = [], []
     for position, key in enumerate(plan.order, start=1):
         job = jobs[key]
         at = dt.datetime.fromtimestamp(expected[key], dt.UTC) if key in expected else None
         reason = plan.reasons[key]
+        if job.reason != reason:
+            told.append(job.id)
         if (job.position, job.reason) != (position, reason) or job.expected_start_at != at:
             job.position, job.reason, job.expected_start_at = position, reason, at
             changed.append(job)
     Job.objects.bulk_update(changed, ["position", "reason", "expected_start_at"], batch_size=500)
+    for handler in REASON_HANDLERS.values() if told else ():
+        try:
+            with transaction.atomic():
+                handler(told)
+        except Exception:  # viewers that hear nothing must not stop the plan
+            log.exception("action=reasons_failed")
+
+
+def choose_image(attempt: Attempt, image: str) -> str:
+    """Write down the image that the attempt starts with; when it is asked again, the one it started with."""
+    chosen: str = attempt.detail.setdefault("image", image)
+    Attempt.objects.filter(id=attempt.id, fence=attempt.fence, state="starting").update(detail=attempt.detail)
+    return chosen
 
 
 def mark_running(attempt: Attempt) -> bool:

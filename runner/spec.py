@@ -104,3 +104,12 @@ class Observation:
     exit_code: int | None = None
     oom_killed: bool = False
     error: str = ""  # the engine's own words when it could not start
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a container has used so far and uses now."""
+
+    at: float  # unix seconds, by the engine's clock
+    cpu_seconds: float  # of all its processes, since its start
+    memory_bytes: int  # without the file cache that the kernel takes back when it is needed

@@ -7,14 +7,15 @@ runs, collects what ended and removes what it once owned.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 
 from django.conf import settings
 from django.utils import timezone
 
-from runner import attempts, blobs, gpus, images, notify, queue, states
-from runner.engines.base import Engine, EngineError, EngineUnavailable
+from runner import attempts, blobs, builds, gpus, images, notify, queue, states, usage
+from runner.engines.base import Engine, EngineError, EngineUnavailable, ImageMissing
 from runner.models import Attempt, Device, Node
 from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, JobSpec, Mount, Observation
 
@@ -61,15 +62,15 @@ class Worker:
     def _start(self, attempt: Attempt) -> bool:
         spec = JobSpec.from_json(attempt.job.spec)
         try:
-            image = images.ensure_image(
-                spec.environment, lambda line: log.info("action=build line=%r", line), settings.DOCKER_HOST
-            )
+            image = queue.choose_image(attempt, images.tag(spec.environment))
             attempts.make(attempt, spec.limits)
             self.engine.start(container_spec(attempt, spec, image))
             queue.mark_running(attempt)
         except EngineUnavailable:
             raise  # nothing is known; the next step looks again
-        except (EngineError, images.ImageError, OSError) as error:
+        except (EngineError, OSError) as error:
+            if isinstance(error, ImageMissing):
+                builds.forget(image)  # the next try waits until it is built again
             log.exception("action=start_failed attempt=%s", attempt.id)
             return self._end(attempt, Observation(str(attempt.id), "absent"), f"It could not start: {error}")
         return False
@@ -108,7 +109,8 @@ class Worker:
             stop_requested=stopped,
             overflowed=found.pop("overflowed") and exit_code != 0,
         )
-        queue.finish(attempt, ending, {**found, "error": error, "image": images.tag(spec.environment)})
+        ending = _warned(attempt, ending, spec.limits.memory_bytes)
+        queue.finish(attempt, ending, {**found, "error": error, "image": attempt.detail.get("image", "")})
         attempts.remove(attempt)
         self._log_totals.pop(str(attempt.id), None)
         return True
@@ -120,6 +122,15 @@ class Worker:
             if seen.name not in live:
                 log.warning("action=orphan_removed container=%s", seen.name)
                 self.engine.remove(seen.name)
+
+
+def _warned(attempt: Attempt, ending: states.Ending, memory_bytes: int) -> states.Ending:
+    """The ending, which also says so when there was hardly room in memory; one that ran out of it says it anyway."""
+    if ending.outcome == states.OUT_OF_MEMORY or ending.warning:
+        return ending
+    samples = Attempt.objects.values_list("usage", flat=True).get(id=attempt.id)  # newer than this step's row
+    warning = usage.memory_warning(usage.peak_memory(samples), memory_bytes)
+    return dataclasses.replace(ending, warning=warning)
 
 
 def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec:

@@ -16,7 +16,7 @@ from courses.assignments.models import Assignment
 from courses.submissions import services
 from courses.submissions.models import Run
 from hub.tracking.sockets import Gateway, watch
-from runner import queue
+from runner import images, queue
 from runner.engines.docker import DockerEngine
 from runner.loop import parameters
 from runner.models import Attempt, Job, OutboxEvent
@@ -28,6 +28,7 @@ SECONDS_MAX = 120
 
 
 def make_worker() -> Worker:
+    images.ensure_image("base", lambda line: None)
     worker = Worker(DockerEngine(settings.DOCKER_HOST))
     worker.register()
     return worker

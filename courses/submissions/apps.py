@@ -8,7 +8,8 @@ class Config(AppConfig):
     label = "submissions"
 
     def ready(self) -> None:
-        from courses.submissions.handlers import on_event
-        from runner.queue import subscribe
+        from courses.submissions.handlers import on_event, on_reasons
+        from runner import queue
 
-        subscribe("submissions", on_event)
+        queue.subscribe("submissions", on_event)
+        queue.on_reasons("submissions", on_reasons)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+import uuid
+
+from django.db.models import Q
 
 from courses.errors import Refused
 from courses.sentences import join, tell
@@ -14,7 +17,7 @@ from courses.submissions import jobs, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from runner import blobs, notify, queue
 from runner.models import Job, OutboxEvent
-from runner.sentences import Written, kept
+from runner.sentences import Written, kept, read
 
 RUN_SENTENCES = {
     "succeeded": tell("Finished."),
@@ -57,6 +60,15 @@ def on_event(event: OutboxEvent) -> None:
             notify.send(f"run.{submission.run_id}", {"type": "run.changed"})
 
 
+def on_reasons(jobs: list[uuid.UUID]) -> None:
+    """Jobs wait for another reason: viewers of their runs and of the queue look again."""
+    runs = list(Run.objects.filter(Q(job__in=jobs) | Q(preflight_job__in=jobs)).select_related("assignment"))
+    for run in runs:
+        notify.send(f"run.{run.id}", {"type": "run.changed"})
+    for course in {run.assignment.course_id for run in runs}:
+        notify.send(f"course.{course}", {"type": "queue.changed"})
+
+
 def _preflight(kind: str, job: Job, run: Run) -> None:
     if kind != "job_ended" or run.state != RunState.PREFLIGHT:
         return
@@ -66,6 +78,8 @@ def _preflight(kind: str, job: Job, run: Run) -> None:
     run.ended_at = queue.database_now()
     if job.outcome == "stopped":
         run.state, run.sentence = RunState.STOPPED, tell("Stopped before it started.")
+    elif job.outcome == "refused":
+        run.state, run.sentence = RunState.REFUSED, kept(job.detail["error"])  # the runner's own words
     elif job.outcome == "lost":
         run.state = RunState.LOST
         run.sentence = tell("The check could not run: our fault. {error}", error=job.detail.get("error", ""))
@@ -98,8 +112,9 @@ def _train(kind: str, job: Job, run: Run) -> None:
 def _train_ended(job: Job, run: Run) -> None:
     run.state, run.ended_at = RunState(job.outcome), queue.database_now()
     run.exit_code = job.detail.get("exit_code")
-    warning = kept(job.detail.get("warning", ""))  # the runner's own words
-    run.sentence = join(run_sentence(job.outcome, run.exit_code, job.tries), warning)
+    warning = kept(job.detail.get("warning", ""))  # the runner's own words, as the error of a refused one
+    refused = kept(job.detail.get("error", "")) if job.outcome == "refused" else ""
+    run.sentence = join(refused or run_sentence(job.outcome, run.exit_code, job.tries), warning)
     run.outputs = job.detail.get("outputs", [])
     for found in job.detail.get("checkpoints", []):
         Checkpoint.objects.update_or_create(
@@ -156,6 +171,9 @@ def _predict_failed(job: Job, submission: Submission) -> None:
             staff_detail=str(job.detail.get("error", "")), theirs=False,
         )  # fmt: skip
         return
+    if job.outcome == "refused":
+        services.fail_submission(submission, kept(job.detail["error"]), theirs=False)
+        return
     log = log_tail(job, 20_000)
     if submission.trial:
         reason = PREDICT_LIMITS.get(job.outcome) or tell("the log shows why")
@@ -202,7 +220,7 @@ def _scored(job: Job, submission: Submission) -> None:
                 "The scorer failed: your instructor's fault, or the format it checks is not met. It costs no attempt; "
                 "the staff see its log."
             ),
-            staff_detail=f"{error}\n{log_tail(job)}",
+            staff_detail=f"{error}\n{read(job.detail.get('error') or '')}\n{log_tail(job)}",
             theirs=False,
         )
         return

@@ -22,6 +22,7 @@ from courses.submissions.models import ACTIVE_RUN_STATES, Run, RunState, Submiss
 from courses.teams.models import TeamMember
 from runner import attempts, blobs
 from runner.models import Attempt, Job
+from runner.usage import peak_memory
 
 code_files = handlers.code_files
 RUNS_MAX = 500
@@ -146,14 +147,15 @@ def run_view(run: Run) -> dict[str, Any]:
     """The API's Run."""
     job = _job(run.job)
     waits = job is not None and run.state == RunState.QUEUED
+    checks = _job(run.preflight_job) if run.state == RunState.PREFLIGHT else None
     return {
         "id": str(run.id),
         "session": run.session,
         "state": run.state,
-        "sentence": read(run.sentence),
+        "sentence": read(run.sentence or (checks.reason if checks else "")),
         "position": job.position if job and waits else None,
         "expected_start": job.expected_start_at if job and waits else None,
-        "reason": read(job.reason) if job and waits else "",
+        "reason": read(job.reason if job and waits else checks.reason if checks else ""),
         "owner": run.owner.get_username(),
         "team": run.team.name,
         "assignment": run.assignment.slug,
@@ -296,12 +298,14 @@ def _moment(state: str, label: str, at: dt.datetime, note: str) -> dict[str, Any
 
 
 def usage(run: Run) -> dict[str, Any]:
-    """The last samples of what the run used, and its limits."""
-    attempt = Attempt.objects.filter(job=run.job).order_by("-number").first() if run.job else None
+    """What the run used, sampled (``runner.usage`` says how), the most memory of it, and its limits."""
+    attempt = Attempt.objects.filter(job=run.job).select_related("job").order_by("-number").first() if run.job else None
     config = run.version.config
+    limits = attempt.job.spec["limits"] if attempt else {}  # the push may have asked for less than the assignment gives
     return {
         "samples": attempt.usage if attempt else [],
-        "cpus": config.cpus,
-        "memory_bytes": config.memory_bytes,
-        "gpus": config.gpus,
+        "memory_bytes_peak": peak_memory(attempt.usage) if attempt else 0,
+        "cpus": limits.get("cpus", config.cpus),
+        "memory_bytes": limits.get("memory_bytes", config.memory_bytes),
+        "gpus": attempt.job.spec["gpus"] if attempt else config.gpus,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from runner.spec import ContainerSpec, Observation
+from runner.spec import ContainerSpec, Observation, Reading
 
 
 class EngineError(Exception):
@@ -20,6 +20,10 @@ class CannotStart(EngineError):
     """It answered that this container cannot start."""
 
 
+class ImageMissing(CannotStart):
+    """Its image is not on this node (any more)."""
+
+
 class Engine(Protocol):
     """Safe to call before a start, during it, after the container is gone, and twice."""
 
@@ -28,6 +32,9 @@ class Engine(Protocol):
 
     def poll(self, name: str) -> Observation:
         """What is there now; ``absent`` if nothing is."""
+
+    def usage(self, name: str) -> Reading | None:
+        """What it uses, answered at once; None when it does not run."""
 
     def list(self, labels: Mapping[str, str]) -> list[Observation]:
         """All containers that carry the labels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,9 +12,9 @@ import requests
 from docker import errors
 from docker.types import DeviceRequest
 
-from runner.engines.base import CannotStart, EngineUnavailable
+from runner.engines.base import CannotStart, EngineUnavailable, ImageMissing
 from runner.sandbox import SandboxError, environment, host_config
-from runner.spec import CONTAINER_UID, ContainerSpec, Observation
+from runner.spec import CONTAINER_UID, ContainerSpec, Observation, Reading
 
 TIMEOUT_SECONDS = 30
 Result = TypeVar("Result")
@@ -46,7 +47,7 @@ class DockerEngine:
             self._call(lambda: self._create(spec, config))
             self._call(lambda: self._api.start(spec.name))
         except errors.ImageNotFound as error:
-            raise CannotStart(f"The image {spec.image} is not on this node.") from error
+            raise ImageMissing(f"The image {spec.image} is not on this node.") from error
         except errors.APIError as error:
             raise CannotStart(str(error.explanation or error)) from error
 
@@ -76,6 +77,18 @@ class DockerEngine:
         except errors.NotFound:
             return Observation(name, "absent")
         return _observation(raw)
+
+    def usage(self, name: str) -> Reading | None:
+        try:
+            # One shot: without it the daemon waits a second, to compute a difference that is computed here.
+            raw = self._call(lambda: self._api.stats(name, stream=False, one_shot=True))
+        except errors.NotFound:
+            return None
+        except errors.APIError as error:
+            if error.status_code == 409:  # it is being removed
+                return None
+            raise EngineUnavailable(str(error)) from error
+        return _reading(raw)
 
     def list(self, labels: Mapping[str, str]) -> list[Observation]:
         wanted = [f"{key}={value}" for key, value in labels.items()]
@@ -118,4 +131,19 @@ def _observation(raw: dict[str, Any]) -> Observation:
         exit_code=state["ExitCode"] if status == "exited" else None,
         oom_killed=bool(state["OOMKilled"]),
         error=state["Error"],
+    )
+
+
+def _reading(raw: dict[str, Any]) -> Reading | None:
+    memory = raw.get("memory_stats") or {}
+    used = memory.get("usage")
+    if not used:  # a container that does not run is all zeros
+        return None
+    stats = memory.get("stats") or {}
+    # cgroup v1 counts the cache of the whole tree under total_…, v2 knows the one name: as `docker stats` does.
+    cache = stats.get("total_inactive_file", stats.get("inactive_file", 0))
+    return Reading(
+        at=dt.datetime.fromisoformat(raw["read"][:26].rstrip("Z") + "+00:00").timestamp(),  # it writes nanoseconds
+        cpu_seconds=raw["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9,
+        memory_bytes=max(0, used - cache),
     )

@@ -94,7 +94,7 @@ def test_points_and_logs_do_not_end_the_wait_for_a_state(world: World, run: Run,
     with client(site, world.student) as api:
         asked = Later(lambda: api.get(f"runs/{run.pk}?wait=1&state=running").json())
         assert asked.held()
-        for kind in ("run.points", "run.log"):
+        for kind in ("run.points", "run.log", "run.usage"):
             notify.send(f"run.{run.pk}", {"type": kind})
         assert asked.held()
         change(run, "succeeded")

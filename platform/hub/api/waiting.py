@@ -22,6 +22,7 @@ QUEUED_SECONDS_MAX = 5.0  # a place in the queue moves without an event of the r
 WAITERS_MAX = 2_000  # a process; who comes after them is answered at once
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _PATH = re.compile(rf"/api/v1/(?:runs/(?P<run>{_UUID})(?P<log>/log)?|submissions/{_UUID})")
+_FIGURES = frozenset(("run.points", "run.usage"))  # are in no answer that is waited for
 _ENDED = frozenset((SubmissionState.SCORED.value, SubmissionState.FAILED.value))
 _ACTIVE = frozenset(state.value for state in ACTIVE_RUN_STATES)
 
@@ -112,7 +113,7 @@ class LongPolls:
                 message = await _next(layer, channel, gone, end)
                 if message is None:
                     break
-                if message["type"] == "run.points" or (message["type"] == "run.log" and question.kind != "log"):
+                if message["type"] in _FIGURES or (message["type"] == "run.log" and question.kind != "log"):
                     continue
                 answer = await self._ask(scope)
                 if question.kind == "log" and message["type"] != "run.log":

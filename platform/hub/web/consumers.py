@@ -163,6 +163,7 @@ class RunConsumer(Watcher):
     run_changed = Watcher.forward
     run_points = Watcher.forward
     run_log = Watcher.forward
+    run_usage = Watcher.forward
 
     def group_name(self) -> str:
         return f"run.{self.scope['url_route']['kwargs']['run']}"
