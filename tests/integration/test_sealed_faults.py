@@ -98,7 +98,7 @@ def test_a_broken_scorer_is_the_instructors_fault(world: World, digits: Assignme
             wrong.append(f"{name}: the student is told of the labels")
     assert not wrong, "\n".join(wrong)
     assert not ScoreEvent.objects.exists()
-    assert board(digits).rows == []
+    assert not board(digits).rows
     where = f"/runs/{run.pk}/"
     assert "the labels are 7" not in page.get(where).content.decode()
     assert "the labels are 7" in staff_page.get(where).content.decode()

@@ -168,7 +168,7 @@ def test_the_command_hears_of_each_state(world: World, run: Run, site: str) -> N
 def test_a_client_that_leaves_frees_its_place(world: World, run: Run, site: str) -> None:
     from hub.asgi import application
 
-    polls = application.application_mapping["http"]
+    polls = application.application_mapping["http"].app
     with client(site, world.student) as api:
         with pytest.raises(httpx.ReadTimeout):
             api.get(f"runs/{run.pk}?wait=1&state=preflight", timeout=0.5)
