@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
+import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from runner.models import Attempt
 from runner.spec import CONTAINER_UID, JobSpec, Limits
 
 IO_BYTES = 16 << 20
+_NAME = re.compile(r"[0-9a-f]{12}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of a socket's folder, of an attempt's
 CHECKPOINTS_MAX = 200
 OUTPUTS_MAX = 500
 FILE_BYTES_MAX = 64 << 20  # one collected predictions or scores file
@@ -45,8 +49,15 @@ def socket_folder(attempt: Attempt) -> Path:
     return Path(settings.SOCKETS) / attempt.id.hex[:12]
 
 
+class NoFolders(OSError):
+    """The node has no room for them, or no free loop device: the operator's fault."""
+
+
 def make(attempt: Attempt, limits: Limits) -> Folders:
-    """Make the folders; twice is once. As root ``out`` and ``io`` are file systems of their own, with a size."""
+    """Make the folders; twice is once. As root ``out`` and ``io`` are file systems of their own, with a size.
+
+    Raises OSError; what was made until then is ``remove``'s to take away.
+    """
     place = folders(attempt)
     for folder in (place.out, place.io):
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,9 +68,7 @@ def make(attempt: Attempt, limits: Limits) -> Folders:
             image = place.root / "out.img"
             with image.open("wb") as handle:
                 handle.truncate(limits.output_bytes_max + (8 << 20))  # 8 MiB for the file system's own tables
-            subprocess.run(
-                ["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", str(image)], check=True, capture_output=True
-            )
+            _do(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", str(image)])
             _mount(["-o", "loop,nosuid,nodev", str(image)], place.out)
         for folder in (place.out, place.io):
             os.chown(folder, CONTAINER_UID, CONTAINER_UID)
@@ -71,17 +80,47 @@ def make(attempt: Attempt, limits: Limits) -> Folders:
 
 def _mount(arguments: list[str], target: Path) -> None:
     if not os.path.ismount(target):
-        subprocess.run(["mount", *arguments, str(target)], check=True, capture_output=True)
+        _do(["mount", *arguments, str(target)])
+
+
+def _do(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        raise NoFolders(f"{words[0]} failed: {done.stderr.strip()[-300:]}")
 
 
 def remove(attempt: Attempt) -> None:
     """Unmount and delete; nothing happens when it is gone already."""
-    place = folders(attempt)
+    _remove(folders(attempt).root)
+    shutil.rmtree(socket_folder(attempt), ignore_errors=True)
+
+
+def _remove(root: Path) -> None:
+    place = Folders(root)
     for folder in (place.out, place.io):
         if os.path.ismount(folder):
-            subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True)
-    shutil.rmtree(place.root, ignore_errors=True)
-    shutil.rmtree(socket_folder(attempt), ignore_errors=True)
+            subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+    shutil.rmtree(root, ignore_errors=True)  # one that is still mounted stays, and is looked at again
+
+
+def left() -> list[Path]:
+    """Every attempt's folder on this node, and every socket's."""
+    return [
+        path
+        for place in (settings.ATTEMPTS, settings.SOCKETS)
+        if os.path.isdir(place)
+        for path in Path(place).iterdir()
+    ]
+
+
+def remove_left(found: list[Path], live: Collection[uuid.UUID]) -> list[Path]:
+    """Take away those of ``found`` that no live attempt owns. ``live`` is read after ``found``, so that an attempt
+    that began in between is in it."""
+    owned = {str(key) for key in live} | {key.hex[:12] for key in live}
+    gone = [path for path in found if path.name not in owned and _NAME.fullmatch(path.name)]
+    for path in gone:
+        _remove(path)
+    return gone
 
 
 def status(attempt: Attempt) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import F
 
 from runner import images, notify, queue
@@ -86,9 +87,12 @@ class Builder:
     def __init__(self, address: str | None = None) -> None:
         self.address = address or settings.DOCKER_HOST
         self.wanted = threading.Event()
+        self._notes: _Notes | None = None
 
     def gate(self, asked: set[str]) -> dict[str, queue.Blocked]:
         """Called in the plan's transaction."""
+        if self._notes is not None:
+            self._notes.write()
         tags = {images.tag(name): name for name in asked}
         rows = {row.tag: row for row in EnvironmentBuild.objects.filter(tag__in=tags)}
         now = queue.database_now()
@@ -127,7 +131,7 @@ class Builder:
         now = queue.database_now()
         mine.update(state="building", step=0, steps=0, line="", log="", error="", started_at=now, ended_at=None)
         log.info("action=build environment=%s tag=%s", row.environment, row.tag)
-        notes = _Notes(row.id)
+        self._notes = notes = _Notes(row.id)
         try:
             images.ensure_image(row.environment, notes.add, self.address)
         except images.EngineAway:
@@ -142,6 +146,8 @@ class Builder:
             )  # fmt: skip
         else:
             mine.update(state="ready", log=notes.log, line="", failures=0, ended_at=queue.database_now())
+        finally:
+            self._notes = None
         notify.signal(notify.JOBS)
 
 
@@ -150,7 +156,8 @@ class _Notes:
 
     def __init__(self, row_id: int) -> None:
         self.log = ""
-        self._row = EnvironmentBuild.objects.filter(id=row_id)
+        self._row = EnvironmentBuild.objects.filter(id=row_id, state="building")
+        self._line = ""  # not written yet
         self._steps = (0, 0)
         self._written = -NOTE_SECONDS
 
@@ -161,11 +168,23 @@ class _Notes:
         self.log = f"{self.log}{line}\n"[-LOG_MAX:]
         if found := _STEP.match(line):
             self._steps = (int(found[1]), int(found[2]))
+        self._line = line
+        if found:
+            self._written = -NOTE_SECONDS
+        try:
+            self.write()
+        except DatabaseError as error:  # the database may be away for a moment; the build goes on
+            log.warning("action=note_lost error=%s", error)
+            connection.close()
+
+    def write(self) -> None:
+        """Also called while the build is silent, for the line that came too soon after another."""
         now = time.monotonic()
-        if now - self._written >= NOTE_SECONDS or found:
-            self._written = now
-            self._row.update(line=line, log=self.log, step=self._steps[0], steps=self._steps[1])
-            notify.signal(notify.JOBS)
+        if not self._line or now - self._written < NOTE_SECONDS:
+            return
+        line, self._line, self._written = self._line, "", now
+        self._row.update(line=line, log=self.log, step=self._steps[0], steps=self._steps[1])
+        notify.signal(notify.JOBS)
 
 
 def _why(row: EnvironmentBuild, now: dt.datetime) -> queue.Blocked:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,7 @@ from runner.worker import INSTANCE_LABEL, Worker
 log = logging.getLogger("seodang.runner")
 RUNNER_LOCK = 7_316_002  # advisory: a second runner on the same database waits for the first to end
 TICK_SECONDS = 1.0  # the slowest that anything is looked at when no event came
+SWEEP_SECONDS = 60.0  # between two looks for what nobody owns
 THREADS = 12
 
 
@@ -77,16 +78,16 @@ class Loop:
                 self.wake()
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. Containers go on running; the next runner adopts them."""
-        signal.signal(signal.SIGTERM, lambda *_: self.stop())
-        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        """Until ``stop``. Containers go on running; the next runner adopts them."""
         threads = [
-            threading.Thread(target=target, name=name, daemon=True)
+            threading.Thread(target=_closing, args=(target,), name=name, daemon=True)
             for name, target in [
                 ("listen", self._listen),
                 ("events", self._watch),
                 ("outbox", self._deliver),
                 ("usage", self._measure),
+                ("builds", self._build),
+                ("sweep", self._sweep),
             ]  # fmt: skip
         ]
         guard = self._only_runner()
@@ -168,6 +169,16 @@ class Loop:
                 connection.close()
             self.builder.wanted.wait(TICK_SECONDS)
 
+    def _sweep(self) -> None:
+        while not self.stopping.wait(SWEEP_SECONDS):
+            try:
+                self.worker.sweep()
+            except EngineUnavailable as error:
+                log.warning("action=engine_unavailable error=%s", error)
+            except Exception:
+                log.exception("action=sweep_failed")
+                connection.close()
+
     def _measure(self) -> None:
         sampler = Sampler(self.worker.engine)
         while not self.stopping.wait(TICK_SECONDS):
@@ -189,6 +200,14 @@ class Loop:
                 log.exception("action=outbox_loop_failed")
                 connection.close()
             self._outbox_woken.wait(TICK_SECONDS)
+
+
+def _closing(target: Callable[[], None]) -> None:
+    """A thread that leaves no connection behind."""
+    try:
+        target()
+    finally:
+        connection.close()
 
 
 def parameters() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import tarfile
 
 from django.conf import settings
 from django.utils import timezone
@@ -68,7 +69,7 @@ class Worker:
             queue.mark_running(attempt)
         except EngineUnavailable:
             raise  # nothing is known; the next step looks again
-        except (EngineError, OSError) as error:
+        except (EngineError, OSError, tarfile.TarError) as error:  # whatever it is, trying for ever would not mend it
             if isinstance(error, ImageMissing):
                 builds.forget(image)  # the next try waits until it is built again
             log.exception("action=start_failed attempt=%s", attempt.id)
@@ -110,18 +111,23 @@ class Worker:
             overflowed=found.pop("overflowed") and exit_code != 0,
         )
         ending = _warned(attempt, ending, spec.limits.memory_bytes)
-        queue.finish(attempt, ending, {**found, "error": error, "image": attempt.detail.get("image", "")})
-        attempts.remove(attempt)
+        if queue.finish(attempt, ending, {**found, "error": error, "image": attempt.detail.get("image", "")}):
+            attempts.remove(attempt)  # whoever else ended it does; and what a crash here leaves, the sweep takes away
         self._log_totals.pop(str(attempt.id), None)
         return True
 
     def sweep(self) -> None:
-        """Remove containers of this instance that no live attempt owns."""
-        live = {str(key) for key in Attempt.objects.exclude(state="ended").values_list("id", flat=True)}
-        for seen in self.engine.list({INSTANCE_LABEL: settings.INSTANCE}):
-            if seen.name not in live:
+        """Remove what no live attempt owns: containers of this instance, and folders with their mounts."""
+        # What is there is listed before who lives: an attempt that begins in between is spared.
+        containers, folders = self.engine.list({INSTANCE_LABEL: settings.INSTANCE}), attempts.left()
+        live = set(Attempt.objects.exclude(state="ended").values_list("id", flat=True))
+        names = {str(key) for key in live}
+        for seen in containers:
+            if seen.name not in names:
                 log.warning("action=orphan_removed container=%s", seen.name)
                 self.engine.remove(seen.name)
+        for path in attempts.remove_left(folders, live):
+            log.warning("action=folder_removed path=%s", path)
 
 
 def _warned(attempt: Attempt, ending: states.Ending, memory_bytes: int) -> states.Ending:

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from courses.errors import Refused
 from courses.sentences import join, tell
-from courses.submissions import jobs, rules, services, signals
+from courses.submissions import jobs, preflight, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from runner import blobs, notify, queue
 from runner.models import Job, OutboxEvent
@@ -84,7 +84,9 @@ def _preflight(kind: str, job: Job, run: Run) -> None:
         run.state = RunState.LOST
         run.sentence = tell("The check could not run: our fault. {error}", error=job.detail.get("error", ""))
     else:
-        lines = log_tail(job, 2_000).strip() or tell("The check ended as {outcome}.", outcome=job.outcome)
+        lines = preflight.said(log_tail(job, preflight.BYTES_MAX)) or tell(
+            "The check ended as {outcome}.", outcome=job.outcome
+        )
         run.state = RunState.FAILED
         run.sentence = tell("Preflight failed (your code; no GPU time or attempt used): {lines}", lines=lines)
     run.save()

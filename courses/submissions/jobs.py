@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 
 from courses.assignments.models import AssignmentVersion
@@ -58,12 +59,13 @@ def preflight(run: Run) -> JobSpec:
     """A look at the code on a CPU, with no data and before anything is leased that is scarce."""
     return JobSpec(
         kind="preflight",
-        command=("python3", f"{INSIDE}/preflight.py", "--entry", entry_file(run.entry)),
+        command=("python3", f"{INSIDE}/preflight.py", "--entry", entry_file(run.entry),
+                 "--command", json.dumps(command_of(run))),
         environment=run.version.config.environment,
         inputs=(TreeInput(run.code_sha256, "/code"),),
         env=_env(run),
         limits=Limits(memory_bytes=1 << 30, wall_seconds_max=PREFLIGHT_SECONDS, output_bytes_max=1 << 20),
-    )
+    )  # fmt: skip
 
 
 def _train_limits(run: Run) -> Limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from django.conf import settings
@@ -16,4 +17,7 @@ class Command(BaseCommand):
     help = "Run the scheduler and the worker."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        Loop(Worker(DockerEngine(settings.DOCKER_HOST))).run()
+        loop = Loop(Worker(DockerEngine(settings.DOCKER_HOST)))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.stop())
+        loop.run()
