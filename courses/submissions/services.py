@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
 from courses.sentences import join, read, tell
-from courses.submissions import jobs, resources
+from courses.submissions import code, jobs, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
@@ -68,6 +68,8 @@ def start_run(
         if not files:
             raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
         _check_entry(entry, folder)
+        if submit:
+            _require_a_way_to_predict(entry, code.in_folder(folder))
         sha = blobs.put(archives.pack(folder))
     fields = {
         "entry": entry, "args": args, "memo": memo[:500], "wants_submit": submit, "code_sha256": sha,
@@ -175,6 +177,17 @@ def _check_entry(entry: str, folder: Path) -> None:
         )
 
 
+def _require_a_way_to_predict(entry: str, sources: Iterable[tuple[str, bytes]]) -> None:
+    """Refused before the training and not after it."""
+    if not code.can_predict(sources):
+        raise Refused(
+            "no_predict",
+            _("It cannot be submitted: there is no predict.py, and %s never calls nsml.paused().")
+            % (jobs.entry_file(entry) or entry),
+            _("Add a predict.py, or bind infer and call nsml.paused(); or push without --submit."),
+        )
+
+
 def start_job(run: Run) -> None:
     """The preflight passed: queue the run itself. Called in the event's transaction."""
     config = run.version.config
@@ -269,6 +282,7 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
     _require_member(actor, run)
     _require_course_open(membership(actor, run.assignment.course.slug))
     found = _checkpoint(run, checkpoint)
+    _require_a_way_to_predict(run.entry, code.of_run(run))
     Team.objects.select_for_update().get(pk=run.team_id)  # two submits at once count as two
     if trial and not run.version.dataset.sample_inputs_sha256:
         raise Refused("no_sample", _("This assignment has no public sample."), _("Submit without -t."))
