@@ -7,7 +7,7 @@ import json
 import shlex
 
 from courses.assignments.models import AssignmentVersion
-from courses.submissions import code
+from courses.submissions import code, notebooks
 from courses.submissions.models import Run, Submission
 from runner.spec import INSIDE, MLFLOW_PORT, SDK, JobSpec, Limits, TreeInput
 
@@ -17,16 +17,16 @@ SCORE_SECONDS_MAX = 300
 
 
 def command_of(run: Run) -> tuple[str, ...]:
-    """The student's command. An entry that is only a file is run by Python. Raises ValueError on bad quotes."""
-    words = shlex.split(run.entry)
+    """The student's command. A script or a notebook alone is run by Python. Raises ValueError on bad quotes."""
+    words = shlex.split(notebooks.script_of(run.entry))
     if len(words) == 1 and words[0].endswith(".py"):
         words = ["python3", *words]
     return tuple(words + shlex.split(run.args))
 
 
 def entry_file(entry: str) -> str:
-    """The .py file that the entry names, or ""."""
-    return next((word for word in shlex.split(entry) if word.endswith(".py")), "")
+    """The .py file that the entry runs, or ""; a notebook's is the script made of it."""
+    return next((word for word in shlex.split(notebooks.script_of(entry)) if word.endswith(".py")), "")
 
 
 def _env(run: Run, data: str = "/data") -> dict[str, str]:

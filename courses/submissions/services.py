@@ -21,7 +21,7 @@ from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
 from courses.sentences import join, read, tell
-from courses.submissions import code, jobs, resources
+from courses.submissions import code, jobs, notebooks, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
@@ -168,13 +168,18 @@ def _check_command(entry: str, args: str) -> None:
 
 
 def _check_entry(entry: str, folder: Path) -> None:
-    name = jobs.entry_file(entry)
+    """The file that the entry names is there; a notebook gets its script beside it."""
+    name = next((word for word in shlex.split(entry) if word.endswith((".py", notebooks.SUFFIX))), "")
     if name and not (folder / name).is_file():
         raise Invalid(
             "no_entry",
             _("%s is not in the folder.") % name,
             _("Push the folder that has it, or name another entry with -e."),
         )
+    try:
+        notebooks.write_scripts(entry, folder)
+    except notebooks.BadNotebook as error:
+        raise Invalid("notebook", read(error.written), _("Nothing was started.")) from None
 
 
 def _require_a_way_to_predict(entry: str, sources: Iterable[tuple[str, bytes]]) -> None:

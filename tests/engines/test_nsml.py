@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,21 @@ def test_a_fault_in_infer_names_the_line_and_not_the_message(world: World, digit
     assert sealed.state == "failed"
     assert f"main.py:{line} FileNotFoundError; the message is hidden" in read(sealed.sentence)
     assert "test_data" not in read(sealed.sentence) and "test_data" in sealed.staff_detail
+
+
+def test_a_notebook_runs_and_predicts(world: World, digits: Assignment, tmp_path: Path) -> None:
+    cells = ["%matplotlib inline\nimport nsml\n", "nsml.bind(save=lambda path: open(path + '/w', 'w').close(),\n"
+             "          load=print, infer=lambda folder: [3] * 360)\n", "nsml.paused()\nnsml.save('best')\n"]  # fmt: skip
+    code = {"my notes.ipynb": json.dumps({"cells": [{"cell_type": "code", "source": one} for one in cells]})}
+    archive = tmp_path / "push.zip"
+    archive.write_bytes(zip_of(code))
+    made = services.start_run(world.student, digits, archive, entry="'my notes.ipynb'", submit=True)
+    drive(make_worker())
+    run = Run.objects.get(pk=made.pk)
+    assert run.state == "succeeded", (run.sentence, queries.log(run, 0).text)
+    sealed = Submission.objects.get(run=run)
+    assert sealed.state == "scored", sealed.staff_detail
+    assert [name for name, _size in queries.code_files(run)] == ["my notes.ipynb", "my notes.py"]
 
 
 def test_code_that_cannot_predict_is_refused_before_it_trains(world: World, digits: Assignment, tmp_path: Path) -> None:
