@@ -55,7 +55,7 @@ def to_script(content: bytes, name: str) -> str:
         codes = [_source(cell) for cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadNotebook(tell("{notebook} is no notebook that can be read. Save it again.", notebook=name)) from None
-    clean = [{"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None}
+    clean: list[dict[str, Any]] = [{"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None}
              for code in codes]  # fmt: skip
     header = {"jupytext": {"notebook_metadata_filter": "-all"}}  # none of jupytext's own
     notebook = jupytext.reads(
