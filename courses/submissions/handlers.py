@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from courses.errors import Refused
 from courses.sentences import join, tell
-from courses.submissions import jobs, preflight, rules, services, signals
+from courses.submissions import code, jobs, preflight, rules, services, signals
 from courses.submissions.models import Checkpoint, Run, RunState, ScoreEvent, Submission, SubmissionState
 from runner import blobs, notify, queue
 from runner.models import Job, OutboxEvent
@@ -181,7 +181,7 @@ def _predict_failed(job: Job, submission: Submission) -> None:
         reason = PREDICT_LIMITS.get(job.outcome) or tell("the log shows why")
         sentence = tell("Predict failed on the public sample (your code): {reason}. It cost nothing.", reason=reason)
     else:
-        files = {path for path, _size in code_files(submission.run)}
+        files = {path for path, _size in code.files(submission.run)}
         place = (
             PREDICT_LIMITS.get(job.outcome)
             or rules.where_it_failed(log, files)
@@ -269,9 +269,3 @@ def log_tail(job: Job, most: int = 20_000) -> str:
         with blobs.open_blob(stored[part]) as source:
             parts += source.read()
     return parts[-most:].decode(errors="replace").replace("\0", "")
-
-
-def code_files(run: Run) -> list[tuple[str, int]]:
-    """(path, bytes) of the pushed files."""
-    with blobs.open_blob(run.code_sha256) as source, tarfile.open(fileobj=source, mode="r:") as tar:
-        return [(member.name, member.size) for member in tar.getmembers()]

@@ -7,6 +7,7 @@ import json
 import shlex
 
 from courses.assignments.models import AssignmentVersion
+from courses.submissions import code
 from courses.submissions.models import Run, Submission
 from runner.spec import INSIDE, MLFLOW_PORT, SDK, JobSpec, Limits, TreeInput
 
@@ -117,27 +118,40 @@ def train(run: Run) -> JobSpec:
     )
 
 
+def _predict_command(submission: Submission, checkpoint: str, out: str) -> tuple[str, ...]:
+    """predict.py where the code has one; else the run's own command, asked as NSML asked it."""
+    if code.has_predict(submission.run):
+        return ("python3", code.PREDICT, "--data", "/data", "--checkpoint", checkpoint, "--out", out)
+    asked = ("--mode", "test", "--pause", "1", "--iteration", submission.checkpoint.name)
+    return command_of(submission.run) + asked
+
+
 def predict(submission: Submission) -> JobSpec:
     """Student code, the checkpoint and the inputs; never a label, no relay, one file comes back."""
     run = submission.run
     config, dataset = run.version.config, run.version.dataset
     inputs = dataset.sample_inputs_sha256 if submission.trial else dataset.test_sha256
-    checkpoint = f"/checkpoint/{submission.checkpoint.name}"
+    checkpoint, out = f"/checkpoint/{submission.checkpoint.name}", f"/out/{config.predictions_file}"
     return JobSpec(
         kind="predict",
-        command=("python3", "predict.py", "--data", "/data", "--checkpoint", checkpoint, "--out",
-                 f"/out/{config.predictions_file}"),
+        command=_predict_command(submission, checkpoint, out),
         environment=config.environment,
         inputs=(
             TreeInput(run.code_sha256, "/code"),
             TreeInput(inputs, "/data"),
             TreeInput(submission.checkpoint.sha256, "/checkpoint"),
         ),
-        env={**_env(run), "SEODANG_CHECKPOINT": checkpoint},
+        env={
+            **_env(run),
+            "SEODANG_CHECKPOINT": checkpoint,
+            "SEODANG_PREDICTIONS": out,
+            "SEODANG_PREDICTIONS_FORMAT": config.predictions_format,
+            "SEODANG_PREDICTIONS_COLUMNS": json.dumps(config.columns),
+        },
         limits=_limits(run.version, min(PREDICT_SECONDS_MAX, config.minutes * 60), 64 << 20),
         gpus=config.gpus,
         collect_files=(config.predictions_file,),
-    )  # fmt: skip
+    )
 
 
 def score(submission: Submission) -> JobSpec:

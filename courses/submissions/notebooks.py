@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import jupytext
 
@@ -11,10 +13,11 @@ from runner.sentences import Said, tell
 
 SUFFIX = ".ipynb"
 ALONE = f"notebook{SUFFIX}"  # the name of one that comes without a folder
+NOTEBOOK_BYTES_MAX = 20 << 20
 
 
 class BadNotebook(Said):
-    """The file is no notebook, or its script would overwrite another file."""
+    """It cannot be run; the message is for the person who pushed it."""
 
 
 def is_notebook(upload: Path) -> bool:
@@ -26,7 +29,7 @@ def is_notebook(upload: Path) -> bool:
 def as_script(entry: str, folder: Path) -> str:
     """The entry with each notebook's name in it replaced by its script's, which is written beside the notebook.
 
-    Cells in the order in which they stand; IPython's magics and shell lines become comments. Raises BadNotebook.
+    Raises BadNotebook.
     """
     words = shlex.split(entry)
     for index, word in enumerate(words):
@@ -39,12 +42,39 @@ def as_script(entry: str, folder: Path) -> str:
 def _write_script(path: Path) -> Path:
     script = path.with_suffix(".py")
     if script.exists():
-        raise BadNotebook(tell("{script} is in the folder already; {name} would become it.",
-                               script=script.name, name=path.name))  # fmt: skip
-    try:
-        notebook = jupytext.reads(path.read_text("utf-8"), fmt="ipynb")
-        script.write_text(jupytext.writes(notebook, fmt="py:percent"), "utf-8")
-    except Exception as error:  # the file is anybody's: what its parser raises for one that is broken has no bound
-        raise BadNotebook(tell("{name} is no notebook that can be read: {error}.",
-                               name=path.name, error=type(error).__name__)) from error  # fmt: skip
+        raise BadNotebook(
+            tell(
+                "{notebook} is run as {script}, and there is one already. Rename one of them.",
+                notebook=path.name,
+                script=script.name,
+            )
+        )
+    script.write_text(to_script(path.read_bytes(), path.name), "utf-8")
     return script
+
+
+def to_script(content: bytes, name: str) -> str:
+    """Its code cells in order; IPython's magics and shell lines become comments. Raises BadNotebook."""
+    if len(content) > NOTEBOOK_BYTES_MAX:
+        raise BadNotebook(
+            tell(
+                "{notebook} is larger than {most} MiB. Clear its outputs.", notebook=name, most=NOTEBOOK_BYTES_MAX >> 20
+            )
+        )
+    try:
+        cells = json.loads(content.removeprefix(b"\xef\xbb\xbf"))["cells"]
+        codes = [_source(cell) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadNotebook(tell("{notebook} is no notebook that can be read. Save it again.", notebook=name)) from None
+    # What jupytext reads is made anew: the rest of the file is anybody's, and its parser has no bound on what it raises.
+    clean: list[dict[str, Any]] = [{"cell_type": "code", "source": code, "metadata": {}, "outputs": [], "execution_count": None}
+             for code in codes]  # fmt: skip
+    header = {"jupytext": {"notebook_metadata_filter": "-all"}}  # none of jupytext's own
+    whole = {"cells": clean, "metadata": header, "nbformat": 4, "nbformat_minor": 4}
+    script: str = jupytext.writes(jupytext.reads(json.dumps(whole), fmt="ipynb"), fmt="py:light")
+    return script
+
+
+def _source(cell: Any) -> str:
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)

@@ -17,14 +17,14 @@ from courses.errors import NotFound
 from courses.roster.models import Course, Membership
 from courses.roster.rules import allowed
 from courses.sentences import read
-from courses.submissions import handlers
+from courses.submissions import code, handlers
 from courses.submissions.models import ACTIVE_RUN_STATES, Run, RunState, Submission
 from courses.teams.models import TeamMember
 from runner import attempts, blobs
 from runner.models import Attempt, Job
 from runner.usage import peak_memory
 
-code_files = handlers.code_files
+code_files = code.files
 RUNS_MAX = 500
 
 

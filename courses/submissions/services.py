@@ -6,7 +6,7 @@ import datetime as dt
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from courses.roster.models import Membership
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
 from courses.sentences import join, read, tell
-from courses.submissions import jobs, notebooks, resources
+from courses.submissions import code, jobs, notebooks, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
@@ -64,6 +64,8 @@ def start_run(
         folder.mkdir()
         entry = _unpack(archive, folder, entry)
         _check_entry(entry, folder)
+        if submit:
+            _require_a_way_to_predict(entry, code.in_folder(folder))
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         sha = blobs.put(archives.pack(folder))
     fields = {
@@ -192,6 +194,17 @@ def _check_entry(entry: str, folder: Path) -> None:
         )
 
 
+def _require_a_way_to_predict(entry: str, sources: Iterable[tuple[str, bytes]]) -> None:
+    """Refused before the training and not after it."""
+    if not code.can_predict(sources):
+        raise Refused(
+            "no_predict",
+            _("It cannot be submitted: there is no predict.py, and %s never calls nsml.paused().")
+            % (jobs.entry_file(entry) or entry),
+            _("Add a predict.py, or bind infer and call nsml.paused(); or push without --submit."),
+        )
+
+
 def start_job(run: Run) -> None:
     """The preflight passed: queue the run itself. Called in the event's transaction."""
     config = run.version.config
@@ -286,6 +299,7 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
     _require_member(actor, run)
     _require_course_open(membership(actor, run.assignment.course.slug))
     found = _checkpoint(run, checkpoint)
+    _require_a_way_to_predict(run.entry, code.of_run(run))
     Team.objects.select_for_update().get(pk=run.team_id)  # two submits at once count as two
     if trial and not run.version.dataset.sample_inputs_sha256:
         raise Refused("no_sample", _("This assignment has no public sample."), _("Submit without -t."))

@@ -56,7 +56,8 @@ class BoundedBody:
 
 async def refuse(send: Any, most: int) -> None:
     """In the shape of the API's errors."""
-    words = {"code": "too_large", "message": f"More than {most:,} bytes.", "next": "List data in .nsmlignore."}
+    message = f"The upload is larger than the {most / (1 << 20):.4g} MiB that are taken."
+    words = {"code": "too_large", "message": message, "next": "Name data and outputs in .nsmlignore."}
     body = json.dumps({"error": words}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})

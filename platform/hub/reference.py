@@ -29,8 +29,13 @@ def pages(root: Path) -> dict[str, str]:
 CLI_HEAD = """# The command
 
 `seodang`, or `nsml`. Every verb has `-j` (JSON on standard output) and `-C COURSE`. A session is `TEAM/ASSIGNMENT/N`, or a run's
-id. Exit codes: 0 done, 1 the run failed or the request was refused, 2 usage, 3 network. Ctrl-C leaves a run going and says how to
-come back.
+id. Exit codes: 0 done, 1 the run failed or the request was refused, 2 usage, 3 network. An error says what happened and, after
+`Next:`, what to do; with `-j` it is an object `error` with `code`, `message` and `next`. Ctrl-C leaves a run going and says how to come
+back.
+
+`login` keeps the address and the token in `~/.config/seodang`; `SEODANG_ADDRESS`, `SEODANG_TOKEN` and `SEODANG_COURSE` go before it. A
+folder remembers its course and assignment in `.seodang`, so that later `seodang run` is enough. What `.gitignore` and `.nsmlignore`
+name is not uploaded.
 
 | verb | what it does |
 | --- | --- |"""

@@ -69,10 +69,13 @@ def test_it_needs_the_standard_library_alone() -> None:
     words = [sys.executable, "-I", "-S", "-c", IMPORTED, str(settings.SDK)]
     others, ours = map(ast.literal_eval, subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines())  # fmt: skip
     assert others == []
-    assert sorted(ours) == ["seodang", "seodang._sdk"]
+    assert sorted(ours) == ["seodang", "seodang._predictions", "seodang._sdk"]
 
 
-@pytest.mark.parametrize("name", ["nsml/__init__.py", "nsml/constants.py", "seodang/__init__.py", "seodang/_sdk.py"])
+@pytest.mark.parametrize(
+    "name",
+    ["nsml/__init__.py", "nsml/constants.py", "seodang/__init__.py", "seodang/_predictions.py", "seodang/_sdk.py"],
+)
 def test_it_is_python_3_8(name: str) -> None:
     tree = ast.parse((settings.SDK / name).read_text(), name, feature_version=(3, 8))
     assert any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body), "annotations"

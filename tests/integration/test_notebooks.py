@@ -63,10 +63,14 @@ def test_a_notebook_in_a_folder(world: World, tmp_path: Path, entry: str, runs: 
 @pytest.mark.parametrize(
     ("files", "entry", "told"),
     [
-        ({"a.ipynb": "{}"}, "a.ipynb", "a.ipynb is no notebook that can be read"),
-        ({"a.ipynb": '{"cells": 3, "nbformat": 4}'}, "a.ipynb", "a.ipynb is no notebook that can be read"),
-        ({"a.ipynb": "[" * 100_000}, "a.ipynb", "a.ipynb is no notebook that can be read"),
-        ({"a.ipynb": notebook(CELLS), "a.py": "print('mine')"}, "a.ipynb", "a.py is in the folder already"),
+        ({"a.ipynb": "{}"}, "a.ipynb", "a.ipynb is no notebook"),
+        ({"a.ipynb": '{"cells": 3, "nbformat": 4}'}, "a.ipynb", "a.ipynb is no notebook"),
+        ({"a.ipynb": "[" * 100_000}, "a.ipynb", "a.ipynb is no notebook"),
+        (
+            {"a.ipynb": notebook(CELLS), "a.py": "print('mine')"},
+            "a.ipynb",
+            "a.ipynb is run as a.py, and there is one already",
+        ),
         ({"train.py": ""}, "a.ipynb", "a.ipynb is not in the folder"),
         ({"train.py": ""}, "../../etc/a.ipynb", "../../etc/a.ipynb is not in the folder"),
     ],

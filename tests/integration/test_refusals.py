@@ -64,6 +64,7 @@ REFUSALS: dict[str, tuple[Before, dict[str, object], int, str]] = {
     "past due": (lambda it: move(it.assignment, opens_at=-2, due_at=-0.001), {}, 409, "The deadline was"),
     "no GPU": (lambda _: None, {"assignment": "cuda-warmup"}, 409, "asks for 1 GPU(s); the largest node has 0"),
     "used up": (lambda it: limit(it.assignment, submissions_per_day=2), {"submit": "true"}, 409, "used 2 of 2"),
+    "no way to predict": (lambda _: None, {"submit": "true", "files": {"train.py": ""}}, 409, "never calls nsml.paused()"),
     "a team too large": (lambda it: limit(it.assignment, team_size=1), {}, 409, "has 2 members; this assignment allows 1"),
 }  # fmt: skip
 

@@ -161,6 +161,33 @@ def test_run_submit_ends_with_score_and_rank(server: FakeServer) -> None:
     assert fields_of(server.sent(RUNS)[0])["submit"] == b"1"
 
 
+def test_a_follow_says_each_thing_once(server: FakeServer) -> None:
+    checking = {**RUN, "state": "preflight", "sentence": ""}
+    queued = {**RUN, "state": "queued", "sentence": "", "position": None}
+    server.on(RUNS, httpx.Response(201, json=checking))
+    server.on(f"GET runs/{RUN['id']}", checking, queued, {**queued, "position": 1, "reason": "busy"}, RUN)
+    said = seodang("run", "-d", "digits").output.splitlines()
+    assert said == ["1 file, 15 B ✓", "kim/digits/1", "Checking it: files, syntax, imports", "preflight 0 s ✓",
+                    "Queued 1st: busy", "Succeeded in 9 s", "hello"]  # fmt: skip
+
+
+def test_a_failed_preflight_tells_its_reason_once(server: FakeServer) -> None:
+    line = "train.py:1 No module named 'timm' in this environment."
+    checking = {**RUN, "state": "preflight", "sentence": ""}
+    failed = {**RUN, "state": "failed", "sentence": f"Preflight failed (your code): {line}"}
+    server.on(f"GET runs/{RUN['id']}", checking, failed)
+    server.on(f"GET runs/{RUN['id']}/log", {"offset": 60, "total": 60, "text": line + "\n", "done": True, "gap": None})
+    result = seodang("run", "-d", "digits")
+    assert (
+        result.exit_code == 1 and result.output.count("timm") == 1 and "✓\n" not in result.output.split("Checking")[1]
+    )
+
+
+def test_the_metric_that_ranks_is_said_first() -> None:
+    scored = {**SUBMISSION, "scores": {"accuracy": 0.95, "macro_f1": 0.9142}}
+    assert _text.score_line(scored) == "Score: macro_f1 0.9142, accuracy 0.95  rank 2"
+
+
 def test_following_reconnects(server: FakeServer) -> None:
     server.on(f"GET runs/{RUN['id']}/log", httpx.ReadTimeout("slow"),
               {"offset": 3, "total": 6, "text": "hel", "done": False, "gap": None},
@@ -177,6 +204,15 @@ def test_ctrl_c_detaches(server: FakeServer, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(_follow.Follower, "run", interrupt)
     result = seodang("run", "-d", "digits")
     assert result.exit_code == 0 and "seodang logs -f kim/digits/1" in result.output
+
+
+def test_leaving_a_submission_says_where_its_score_will_be(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    prepare_every_verb(server)
+    monkeypatch.setattr(_follow.Follower, "submission", interrupt)
+    assert "Come back: seodang ps -s kim/digits/1\n" in seodang("submit", "kim/digits/1").output
 
 
 @pytest.mark.parametrize(
@@ -386,6 +422,60 @@ def test_a_push_asks_for_less(server: FakeServer) -> None:
 def test_a_notebook_may_be_named_as_the_entry(server: FakeServer) -> None:
     assert seodang("run", "-n", "-d", "digits", "my notes.ipynb").exit_code == 0
     assert fields_of(server.sent(RUNS)[0])["entry"] == b"'my notes.ipynb'"
+
+
+def test_a_zip_is_sent_as_it_is(server: FakeServer) -> None:
+    with zipfile.ZipFile("code.zip", "w") as archive:
+        archive.writestr("main.py", "print(1)")
+    result = seodang("run", "-n", "-d", "digits", "code.zip", "-e", "main.py")
+    assert result.exit_code == 0 and "1 file, 8 B" in result.output
+    sent = fields_of(server.sent(RUNS)[0])
+    assert sent["code"] == Path("code.zip").read_bytes() and sent["entry"] == b"python3 main.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("no.zip", "is not there, or is no zip"), ("text.zip", "no zip"), ("big.zip", "at most 1 MiB")]
+)
+def test_what_is_no_zip_to_send(server: FakeServer, monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
+    Path("text.zip").write_text("x")
+    with zipfile.ZipFile("big.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2 << 20))
+    monkeypatch.setattr(_pack.take, "__defaults__", (1 << 20,))
+    result = seodang("run", "-d", "digits", name)
+    assert result.exit_code == 1 and words in result.output and "Next: " in result.output
+    assert not server.sent(RUNS)
+
+
+@pytest.mark.parametrize(
+    ("line", "answer", "words"),
+    [
+        ("queue", [], "Nothing waits."),
+        ("ps", [], "No runs yet. Start one: seodang run"),
+        ("board digits", {"metric": {"name": "acc"}, "rows": []}, "Be the first: seodang run -d digits --submit"),
+        ("model ls S", [], "or by nsml.save"),
+        ("download S x", [], "its checkpoints: seodang model ls kim/digits/1"),
+    ],
+)
+def test_what_is_empty_says_so(server: FakeServer, line: str, answer: Any, words: str) -> None:
+    where = {
+        "queue": "courses/ml/queue", "ps": "courses/ml/runs", "board": "courses/ml/assignments/digits/board",
+        "model": f"runs/{RUN['id']}/checkpoints", "download": f"runs/{RUN['id']}/outputs",
+    }[line.split()[0]]  # fmt: skip
+    server.on(f"GET {where}", answer)
+    assert words in seodang(*[RUN["session"] if word == "S" else word for word in line.split()]).output
+
+
+def test_the_same_code_differs_in_nothing(server: FakeServer) -> None:
+    prepare_every_verb(server)
+    assert "The code is the same." in seodang("diff", RUN["session"], RUN["session"]).output
+
+
+def test_stopping_what_ended_says_so(server: FakeServer) -> None:
+    server.on(f"POST runs/{RUN['id']}/stop", RUN)
+    assert "It had ended before: Succeeded in 9 s" in seodang("stop", RUN["session"]).output
+    server.on("GET courses/ml/runs", [{**RUN, "state": "running"}])
+    server.on(f"POST runs/{RUN['id']}/stop", {**RUN, "state": "running", "sentence": "Running"})
+    assert "Stopping; what it saved is kept." in seodang("stop", RUN["session"]).output
 
 
 def test_command_gives_the_push_again(server: FakeServer) -> None:

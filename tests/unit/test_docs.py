@@ -56,3 +56,15 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), (page, target)
+
+
+def test_each_how_to_is_found_from_a_tutorial() -> None:
+    told = "".join(page.read_text() for page in (DOCS / "tutorials").glob("*.md"))
+    lost = [page.name for page in (DOCS / "how-to").glob("*.md") if f"(../how-to/{page.name})" not in told]
+    assert not lost
+
+
+def test_the_scripts_that_the_how_tos_name_are_there() -> None:
+    for page in (DOCS / "how-to").glob("*.md"):
+        for path in re.findall(r"`(examples/[\w./-]+)`", page.read_text()):
+            assert (ROOT / path).exists(), (page.name, path)

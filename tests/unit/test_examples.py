@@ -227,3 +227,26 @@ def test_better_beats_the_baseline(
     pytest.importorskip("sklearn")
     baseline, better = (_train_and_score(slug, folder, tmp_path, bytecode)[metric] for folder in ("baseline", "better"))
     assert sign * (better - baseline) > margin
+
+
+def test_the_nsml_script_trains_and_predicts_at_home(tmp_path: Path) -> None:
+    """As docs/how-to/bring-nsml-code.md has it, with nothing of the platform but its SDK."""
+    digits = EXAMPLES / "digits"
+    client = Path(__file__).parents[2] / "client" / "src"
+    home = {"PATH": os.environ["PATH"], "PYTHONPATH": str(client), "SEODANG_OUT": "out", "PYTHONDONTWRITEBYTECODE": "1"}
+    sample = {
+        "SEODANG_DATA": str(digits / "data/sample/inputs"), "SEODANG_PREDICTIONS": "out/predictions.csv",
+        "SEODANG_PREDICTIONS_COLUMNS": '["id","label"]',
+    }  # fmt: skip
+    for env, words in (
+        ({"SEODANG_DATA": str(digits / "data/train")}, ["--epochs", "3"]),
+        (sample, ["--mode", "test", "--pause", "1", "--iteration", "2"]),
+    ):
+        subprocess.run(
+            [sys.executable, str(digits / "nsml/main.py"), *words],
+            cwd=tmp_path, env=home | env, check=True, timeout=SECONDS_MAX,
+        )  # fmt: skip
+    scored = run_scorer(
+        digits, tmp_path / "out/predictions.csv", digits / "data/sample/labels", tmp_path / "scores.json"
+    )
+    assert scored.scores["macro_f1"] > 0.8, scored.words

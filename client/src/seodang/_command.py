@@ -114,12 +114,13 @@ def cli() -> None:
 
 
 @contextmanager
-def detachable(c: Context, session: str) -> Iterator[None]:
-    """Ctrl-C leaves; the run goes on."""
+def detachable(c: Context, session: str, back: str = "") -> Iterator[None]:
+    """Ctrl-C leaves; the run goes on, and ``back`` is the command that looks at it again."""
     try:
         yield
     except KeyboardInterrupt:
-        c.say(f"\nLeft {session}; it goes on. Come back: seodang logs -f {session}   Stop it: seodang stop {session}")
+        stop = "" if back else f"   Stop it: seodang stop {session}"
+        c.say(_text.safe(f"\nLeft {session}; it goes on. Come back: {back or 'seodang logs -f ' + session}{stop}"))
 
 
 @contextmanager

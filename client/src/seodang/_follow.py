@@ -16,6 +16,7 @@ HELD_SECONDS_MIN = 1.0  # between two looks at a server that does not hold the r
 RECONNECT_SECONDS_MAX = 600.0  # then the command gives up; the run itself goes on
 RECONNECT_WAIT_SECONDS_MAX = 15.0
 SUBMISSION_APPEARS_SECONDS_MAX = 60.0
+PASSED = ("queued", "starting", "running", "succeeded")  # states that only a passed preflight leads to
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -29,6 +30,7 @@ class Follower:
     say: Say
     write: Say
     _said: str = field(default="", init=False)
+    _checked_since: float = field(default=0.0, init=False)  # when this saw the preflight; 0.0 where it is over
 
     def run(self, run: dict[str, Any], offset: int = 0) -> dict[str, Any]:
         """Follow until the run has ended and its log is read to the end; return its last state."""
@@ -37,7 +39,7 @@ class Follower:
         while True:
             run = self._look(run_id, before)
             before = run
-            self._tell(_text.state_line(run))
+            self._tell_run(run)
             if run.get("try") != tries:
                 tries, offset = run.get("try"), 0  # a new try has a log of its own
             if run["state"] in _text.WAITING:
@@ -45,6 +47,8 @@ class Follower:
             ended = run["state"] in _text.TERMINAL
             asked, start = time.monotonic(), offset
             piece = self.steady(partial(self.api.log, run_id, start, wait=not ended, retry=False))
+            if ended and piece["text"] and piece["text"].strip() in run.get("sentence", ""):
+                piece = {**piece, "text": ""}  # a failed preflight's log is its sentence
             offset, done = self.show(piece, start)
             if ended and done:
                 return run
@@ -111,6 +115,18 @@ class Follower:
         at_end = following >= int(piece["total"])
         # An ended run whose log never says so (its machine was lost) ends where no more comes.
         return following, at_end and (bool(piece["done"]) or (following == offset and not piece["text"]))
+
+    def _tell_run(self, run: dict[str, Any]) -> None:
+        state = run["state"]
+        if state == "preflight":
+            self._checked_since = self._checked_since or time.monotonic()
+        elif self._checked_since:
+            if state in PASSED:
+                self._tell(f"preflight {time.monotonic() - self._checked_since:.0f} s ✓")
+            self._checked_since = 0.0
+        if state == "queued" and not (run.get("position") or run.get("sentence")):
+            return  # the scheduler has not looked at it yet: nothing to say
+        self._tell(_text.state_line(run))
 
     def _tell(self, line: str) -> None:
         if line and line != self._said:

@@ -54,6 +54,24 @@ def pack(folder: Path, target: IO[bytes], *, obey_ignore_files: bool = True, byt
     return Packed(tuple(name for name, _ in files), size, _digest(target), tuple(skipped))
 
 
+def take(archive: Path, target: IO[bytes], bytes_max: int = CODE_BYTES_MAX) -> Packed:
+    """Copy a zip that is there already. Raises Refused when it is none, or too large."""
+    if not zipfile.is_zipfile(archive):
+        raise Refused(f"{archive} is not there, or is no zip", next="Zip the folder that has your code", code="no_zip")
+    with zipfile.ZipFile(archive) as inside:
+        infos = [info for info in inside.infolist() if not info.is_dir()]
+    size = sum(info.file_size for info in infos)
+    if max(size, archive.stat().st_size) > bytes_max:
+        raise Refused(
+            f"{archive} unpacks to {size >> 20} MiB, at most {bytes_max >> 20} MiB can be uploaded",
+            next="Leave data and outputs out of it",
+            code="too_large",
+        )
+    with archive.open("rb") as source:
+        shutil.copyfileobj(source, target)
+    return Packed(tuple(info.filename for info in infos), size, _digest(target), ())
+
+
 def walk(folder: Path, obey_ignore_files: bool = True) -> Iterator[tuple[str, Path]]:
     """Each file that no pattern leaves out, with its name from ``folder``. As in git, a folder left out stays out."""
     layers: dict[str, list[tuple[str, pathspec.GitIgnoreSpec]]] = {}

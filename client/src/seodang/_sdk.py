@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seodang import _predictions
+
 if TYPE_CHECKING:  # Python 3.8, which an environment may still have, cannot subscript it at run time
     from collections.abc import Callable
 
@@ -120,7 +122,10 @@ def report(summary: bool = False, scope: Any = None, step: Any = None, **kw: Any
 
 
 def paused(scope: Any = None, **_: Any) -> None:
-    """In a submit run (``--pause 1 --mode test``) load the checkpoint to predict with; elsewhere do nothing."""
+    """In a submit run (``--pause 1 --mode test``) load the checkpoint, write what ``infer`` predicts, and end.
+
+    Elsewhere it does nothing. Where the platform asks for no predictions, or no ``infer`` is bound, it only loads.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--pause", default="0")
     parser.add_argument("--mode", default="train")
@@ -132,6 +137,10 @@ def paused(scope: Any = None, **_: Any) -> None:
     if not given:
         raise RuntimeError("This is a submit run, and neither SEODANG_CHECKPOINT nor --iteration names a checkpoint")
     load(given)
+    wanted = _predictions.asked()
+    if wanted is not None and "infer" in _bound:
+        _predictions.make(wanted, _bound["infer"], os.environ.get("SEODANG_DATA", "data"))
+        sys.exit(0)  # or the script would go on to train
 
 
 def infer(*args: Any, **kw: Any) -> Any:
@@ -165,7 +174,7 @@ def _function(kind: str, given: Callable[..., Any] | None) -> Callable[..., Any]
 
 
 def _write_checkpoint(write: SaveOrLoad, staging: Path, name: str) -> Path:
-    """Call ``write`` with a folder; where it took the path for a file's name, call it again with none there."""
+    """Call ``write`` with a folder; where it wants a file or a folder of its own there, call it again with none."""
     target = staging / name
     target.mkdir()
     try:
@@ -179,7 +188,7 @@ def _write_checkpoint(write: SaveOrLoad, staging: Path, name: str) -> Path:
             write(str(target))
         except Exception:
             _remove(target)
-        if not target.is_file():
+        if not target.exists():
             raise
         return target
     beside = [one for one in staging.iterdir() if one != target]

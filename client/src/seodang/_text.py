@@ -64,13 +64,16 @@ def state_line(run: dict[str, Any]) -> str:
         about = f", about {clock(run['expected_start'])}" if run.get("expected_start") else ""
         reason = f": {run['reason']}" if run.get("reason") else ""
         return safe(f"Queued {ordinal(run['position'])}{about}{reason}")
+    if run["state"] == "preflight":
+        return "Checking it: files, syntax, imports"
     return safe(run.get("sentence") or run["state"].replace("_", " ").capitalize())
 
 
 def score_line(submission: dict[str, Any]) -> str:
     if submission["state"] == "scored":
         scores = submission.get("scores") or {}
-        values = ", ".join(f"{name} {number(value)}" for name, value in scores.items())
+        ordered = sorted(scores.items(), key=lambda one: one[1] != submission.get("score"))  # what ranks comes first
+        values = ", ".join(f"{name} {number(value)}" for name, value in ordered)
         rank = f"  rank {submission['rank']}" if submission.get("rank") else ""
         kind = "Trial score" if submission.get("trial") else "Score"
         return safe(f"{kind}: {values or number(submission.get('score'))}{rank}")
@@ -87,8 +90,14 @@ def best_score(run: dict[str, Any]) -> str:
     return number(scored[-1]["score"]) if scored else ""
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    """Print rows in columns; cells are plain text, never markup."""
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), *, empty: str = "None."
+) -> None:
+    """Print rows in columns; cells are plain text, never markup. ``empty`` is said where there are no rows."""
+    rows = list(rows)
+    if not rows:
+        print(empty)
+        return
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         shown.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading == "SESSION")

@@ -216,7 +216,11 @@ class Output(APIView):
         found = queries.run(request.user, run)
         sha = next((one["sha256"] for one in found.outputs if one["path"] == path), None)
         if sha is None:
-            raise NotFound("no_such_file", f"{found.session} left no {path}.", "List them first.")
+            raise NotFound(
+                "no_such_file",
+                f"{found.session} left no {path}.",
+                "List them on the run's page, or get all of them: seodang download SESSION PATH",
+            )
         return attachment(path.rsplit("/", 1)[-1], blobs.open_blob(sha))
 
 
@@ -249,7 +253,11 @@ class Checkpoint(APIView):
         found = queries.run(request.user, run)
         one = found.checkpoints.filter(name=name).first()
         if one is None:
-            raise NotFound("no_checkpoint", f"{found.session} has no checkpoint {name}.", "List them first.")
+            raise NotFound(
+                "no_checkpoint",
+                f"{found.session} has no checkpoint {name}.",
+                f"List them: seodang model ls {found.session}",
+            )
         return attachment(f"{name}.tar", blobs.open_blob(one.sha256))
 
     @extend_schema(responses=None)

@@ -60,7 +60,7 @@ def courses(c: Context, use: str | None) -> None:
     c.answer(mine)
     if not c.as_json:
         rows = [("*" if one["slug"] == current else "", one["slug"], one["role"], one["title"]) for one in mine]
-        _text.table(("", "COURSE", "ROLE", "TITLE"), rows)
+        _text.table(("", "COURSE", "ROLE", "TITLE"), rows, empty="None yet. Join one on the web page with your code.")
 
 
 @verb(cli, "open")

@@ -66,4 +66,9 @@ def _show(c: Context, found: list[dict[str, Any]]) -> None:
     if not c.as_json:
         rows = [(one["name"], one["title"], one["version"], _text.size(one["train_bytes"]), one["license"],
                  one["source"]) for one in found]  # fmt: skip
-        _text.table(("NAME", "TITLE", "VERSION", "SIZE", "LICENCE", "SOURCE"), rows, right=("VERSION", "SIZE"))
+        _text.table(
+            ("NAME", "TITLE", "VERSION", "SIZE", "LICENCE", "SOURCE"),
+            rows,
+            right=("VERSION", "SIZE"),
+            empty="None is open to you.",
+        )

@@ -21,7 +21,7 @@ def diff(c: Context, old: str, new: str) -> None:
     text = _pack.diff(c.api.code(first["id"]), c.api.code(second["id"]), first["session"], second["session"])
     c.answer({"old": first["session"], "new": second["session"], "diff": text})
     if not c.as_json:
-        c.write(text)
+        c.write(text or "The code is the same.\n")
 
 
 @verb(cli, "pull")
@@ -46,7 +46,11 @@ def download(c: Context, session: str, path: Path, source: str) -> None:
     names = [one["path"] for one in c.api.outputs(found["id"])]
     names = [name for name in names if not wanted or name == wanted or name.startswith(wanted + "/")]
     if not names:
-        raise Refused(f"{found['session']} has no outputs{' under ' + source if source else ''}", code="no_outputs")
+        raise Refused(
+            f"{found['session']} has no outputs{' under ' + source if source else ''}",
+            next=f"A run's outputs are what it writes under /out; its checkpoints: seodang model ls {found['session']}",
+            code="no_outputs",
+        )
     for name in names:
         target = _pack.inside(path, name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,8 @@ def model_ls(c: Context, session: str) -> None:
     if not c.as_json:
         rows = [(one["name"], _text.size(one["size"]), _text.clock(one["created_at"]),
                  len(one.get("submissions") or [])) for one in found]  # fmt: skip
-        _text.table(("CHECKPOINT", "SIZE", "SAVED", "SUBMITTED"), rows, right=("SIZE", "SUBMITTED"))
+        _text.table(("CHECKPOINT", "SIZE", "SAVED", "SUBMITTED"), rows, right=("SIZE", "SUBMITTED"),
+                    empty="None. A run saves them under /out/checkpoints, or by nsml.save.")  # fmt: skip
 
 
 @verb(model, "pull")

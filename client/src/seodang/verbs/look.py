@@ -47,7 +47,7 @@ def gpustat(c: Context) -> None:
     c.answer(devices)
     if not c.as_json:
         rows = [(f"{one['node']}/{one['index']}", one["name"], _use(one), " ".join(one["runs"])) for one in devices]
-        _text.table(("DEVICE", "NAME", "BUSY", "RUNS"), rows, right=("BUSY",))
+        _text.table(("DEVICE", "NAME", "BUSY", "RUNS"), rows, right=("BUSY",), empty="No machine has joined.")
 
 
 @verb(cli, "credit")
@@ -68,7 +68,7 @@ def credit(c: Context) -> None:
             for one in used
         ]
         headings = ("ASSIGNMENT", "TEAM", "GPU MINUTES", "MINUTES", "RUNNING", "SUBMITTED TODAY")
-        _text.table(headings, rows, right=headings[2:])
+        _text.table(headings, rows, right=headings[2:], empty="No assignment yet.")
 
 
 def _use(device: dict[str, Any]) -> str:

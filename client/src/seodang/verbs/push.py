@@ -31,13 +31,14 @@ from seodang._errors import NetworkError, Usage
 def run(
     c: Context, file: str | None, entry: str, submit: bool, no_follow: bool, interactive: bool, **given: Any
 ) -> int:
-    """Upload this folder and run it; FILE is short for -e FILE."""
+    """Upload this folder and run it; FILE is short for -e FILE, or a zip to upload in the folder's place."""
     if interactive and no_follow:
         raise Usage("-i stays with the run and -n leaves it", next="Choose one of them")
     slug = given.pop("assignment") or _config.folder().get("assignment") or only_assignment(c)
     fields = {name: str(value) for name, value in given.items() if value is not None}
-    fields |= {"submit": "1" if submit else "0", **entry_field(file or entry)}
-    started = upload_run(c, slug, fields)
+    archive = Path(file) if file and file.endswith(".zip") else None
+    fields |= {"submit": "1" if submit else "0", **entry_field(entry if archive else file or entry)}
+    started = upload_run(c, slug, fields, archive)
     _config.remember(course=c.course, assignment=slug)
     return after_start(c, started, follow=not no_follow, submit=submit)
 
@@ -82,11 +83,11 @@ def after_start(c: Context, started: dict[str, Any], *, follow: bool, submit: bo
     return int(started["state"] == "refused")
 
 
-def upload_run(c: Context, slug: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Send the folder. Where no answer came, the next call with the same files and fields repeats the same key,
+def upload_run(c: Context, slug: str, fields: dict[str, str], archive: Path | None = None) -> dict[str, Any]:
+    """Send the folder, or the zip ``archive`` as it is. Where no answer came, the next call with the same files and fields repeats the same key,
     so that the server starts one run even if it had received the first."""
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as code:
-        packed = _pack.pack(Path("."), code)
+        packed = _pack.take(archive, code) if archive else _pack.pack(Path("."), code)
         tell_packed(c, packed)
         request = {"course": c.course, "assignment": slug, "sha256": packed.sha256, **fields}
         pending = _config.folder().get("pending") or {}

@@ -28,7 +28,8 @@ def ps(c: Context, everyone: bool, limit: int, assignment: str, session: str) ->
     if not c.as_json:
         rows = [(one["session"], _ps_state(one), _text.clock(one["created_at"]), _summary(one),
                  _text.best_score(one), one["memo"]) for one in runs]  # fmt: skip
-        _text.table(("SESSION", "STATE", "SENT", "SUMMARY", "SCORE", "MEMO"), rows, right=("SCORE",))
+        _text.table(("SESSION", "STATE", "SENT", "SUMMARY", "SCORE", "MEMO"), rows, right=("SCORE",),
+                    empty="No runs yet. Start one: seodang run")  # fmt: skip
 
 
 @verb(cli, "logs")
@@ -64,7 +65,10 @@ def stop(c: Context, session: str) -> None:
     stopped = c.api.stop(found["id"]) or c.api.run(found["id"])
     c.answer(stopped)
     if not c.as_json:
-        c.say(_text.state_line(stopped))
+        # While the machine is still being told, the run's own state says nothing of the stop.
+        done = stopped["state"] in _text.TERMINAL
+        said = _text.state_line(stopped) if done else "Stopping; what it saved is kept."
+        c.say(f"It had ended before: {said}" if found["state"] in _text.TERMINAL else said)
 
 
 @verb(cli, "rm")
@@ -120,7 +124,7 @@ def queue(c: Context) -> None:
     if not c.as_json:
         rows = [(one["position"], one["run"]["session"] if isinstance(one["run"], dict) else one["run"],
                  _text.clock(one["expected_start"]), one["reason"]) for one in waiting]  # fmt: skip
-        _text.table(("POSITION", "RUN", "ABOUT", "WHY"), rows, right=("POSITION",))
+        _text.table(("POSITION", "RUN", "ABOUT", "WHY"), rows, right=("POSITION",), empty="Nothing waits.")
 
 
 def named_runs(c: Context, sessions: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ def submit(c: Context, session: str, checkpoint: str | None, trial: bool, no_fol
     """Score a checkpoint of a run; without a name, its last."""
     made = c.api.submit(c.find(session)["id"], checkpoint, trial)
     if not no_follow:
-        with detachable(c, session):
+        with detachable(c, session, back=f"seodang ps -s {session}"):
             made = c.follower().submission(made)
     else:
         c.say(_text.score_line(made))
@@ -46,7 +46,8 @@ def show_board(c: Context, slug: str) -> None:
                  _precise(one["score"], metric.get("precision")), one["count"], _text.clock(one["scored_at"]),
                  _live(one)) for one in shown["rows"]]  # fmt: skip
         _text.table(("RANK", "TEAM", metric["name"], "COUNT", "SCORED", "LIVE, UNOFFICIAL"), rows,
-                    right=("RANK", metric["name"], "COUNT"))  # fmt: skip
+                    right=("RANK", metric["name"], "COUNT"),
+                    empty=f"No official score yet. Be the first: seodang run -d {slug} --submit")  # fmt: skip
 
 
 @cli.group()
