@@ -48,6 +48,8 @@ class DockerEngine:
             self._call(lambda: self._api.start(spec.name))
         except errors.ImageNotFound as error:
             raise ImageMissing(f"The image {spec.image} is not on this node.") from error
+        except errors.NotFound as error:  # another caller's create has the name and is not done: look again
+            raise EngineUnavailable(str(error)) from error
         except errors.APIError as error:
             raise CannotStart(str(error.explanation or error)) from error
 
