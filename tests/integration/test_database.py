@@ -36,9 +36,9 @@ def pid() -> int:
 
 def test_a_dead_connection_is_not_handed_out() -> None:
     assert isinstance(in_a_thread(pid)[0], int)
-    with connection.cursor() as cursor:  # as a restart does to all that the pool keeps
+    with connection.cursor() as cursor:  # as a restart does to all that the pool keeps; it returns once they are gone
         cursor.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name = '' AND pid <> pg_backend_pid()"
         )
         assert cursor.fetchone()[0] >= 1
