@@ -126,6 +126,11 @@ def ensure_base(client: Any, progress: Progress) -> str:
             return BASE_TAG
         except (errors.DockerException, ImageError) as error:
             progress(f"It did not come: {error}")
+    _debootstrap(client, progress)
+    return BASE_TAG
+
+
+def _debootstrap(client: Any, progress: Progress) -> None:
     progress("No registry has it; making it from Debian packages, about a minute")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -143,7 +148,6 @@ def ensure_base(client: Any, progress: Progress) -> str:
         subprocess.run(["tar", "-C", str(root), "--exclude=./var/cache/apt/archives/*.deb", "-cf", str(archive), "."],
                        check=True)  # fmt: skip
         client.api.import_image_from_file(str(archive), repository=BASE_TAG.split(":")[0], tag=BASE_TAG.split(":")[1])
-    return BASE_TAG
 
 
 def _in_registry(client: Any, image: str) -> bool:
