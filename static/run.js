@@ -1,32 +1,51 @@
-// A run as it happens: its state, its log, its curves. Each part reads anew only what the message speaks of.
+// A run as it happens: its state, its log, its curves, its use. Each part reads anew only what the message speaks of.
 import { follow } from "./socket.js";
+import { swap } from "./swap.js";
 import { Charts } from "./run/charts.js";
 import { Log } from "./run/log.js";
+import { Usage } from "./run/usage.js";
 
+const PARTS = ["moving", "checkpoints", "outputs", "happened", "use"];
 const root = document.querySelector("[data-run]");
 const link = document.getElementById("link");
 const words = {
   up: root.dataset.wordLive, down: root.dataset.wordDown, done: root.dataset.wordDone, step: root.dataset.wordStep,
-  gap: root.dataset.wordGap,
+  size: root.dataset.wordSize, gap: root.dataset.wordGap,
 };
-let complete = false;
+let complete = false, refreshing = false, again = false;
 const log = new Log(root.dataset.run, document.getElementById("lines"), words, () => { complete = true; show("done"); });
 const charts = new Charts(root.dataset.run, document.getElementById("charts"), words);
+const usage = new Usage(refresh);
 
 async function refresh() {
-  const answer = await fetch("?fragment=1");
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("moving");
-  const old = document.getElementById("moving");
-  const ended = old.dataset.state !== fresh.dataset.state && fresh.querySelector("form[action$='/submit/']");
-  old.replaceWith(fresh);
-  if (ended) location.reload(); // checkpoints, outputs and the whole timeline are there now
+  if (refreshing) { again = true; return; }
+  refreshing = true;
+  try {
+    const answer = await fetch("?fragment=1");
+    if (answer.ok) { swap(await answer.text(), PARTS); usage.reload(); }
+  } catch { /* the socket's own return asks again */ }
+  refreshing = false;
+  if (again) { again = false; refresh(); }
 }
 
 function show(state) {
   const now = complete ? "done" : state;
   link.dataset.link = now;
   link.textContent = words[now];
+}
+
+// The newest numbers in the page's first line.
+function tell(points) {
+  for (const place of document.querySelectorAll("[data-newest]")) {
+    const newest = points[place.dataset.newest]?.at(-1);
+    if (newest) place.textContent = newest[1].toFixed(4);
+  }
+  const step = document.querySelector("[data-step]");
+  const furthest = Math.max(...Object.values(points).flatMap((rows) => rows.map((row) => row[0])));
+  if (step && furthest > Number(step.dataset.step)) {
+    step.textContent = step.textContent.replace(step.dataset.step, furthest);
+    step.dataset.step = furthest;
+  }
 }
 
 function readAll() {
@@ -36,8 +55,9 @@ function readAll() {
 
 // What is not named here is of no concern to this page.
 const hear = {
-  "run.points": (message) => charts.add(message.points),
+  "run.points": (message) => { charts.add(message.points); tell(message.points); },
   "run.log": () => log.read(),
+  "run.usage": (message) => usage.add(message.sample),
   "run.changed": () => { readAll(); refresh(); },
   snapshot: (message) => {
     readAll();

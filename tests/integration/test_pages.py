@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
+from courses.submissions import jobs, queries
 from courses.submissions.models import Run
+from runner import blobs
+from runner.models import Attempt, Device, Job, Lease, Node
 from tests.world import World, push_example, zip_of
 
 pytestmark = pytest.mark.django_db
@@ -84,3 +88,61 @@ def test_a_roster_is_checked_before_it_changes_anything(world: World) -> None:
     assert world.course.memberships.count() == 4
     client.post("/c/ml/people/", {"roster": good, "do": "import"})
     assert world.course.memberships.filter(user__username="kim", role="student").exists()
+
+
+def use(run: Run, *samples: list[float | None]) -> None:
+    """The run goes, and was measured."""
+    spec = jobs.train(run).to_json()
+    job = Job.objects.create(kind="run", spec=spec, owner_key="o", share_path="s", state="running", tries=1)
+    node = Node.objects.create(name="srv1")
+    attempt = Attempt.objects.create(
+        job=job, number=1, node=node, state="running", usage=list(samples), started_at=timezone.now()
+    )
+    device = Device.objects.create(node=node, uuid="cpu", kind="cpu", name="CPU 0")
+    Lease.objects.create(attempt=attempt, device=device, slot=0)
+    Run.objects.filter(pk=run.pk).update(job=job.id, state="running", started_at=timezone.now())
+
+
+def test_a_run_shows_what_it_uses_and_warns_of_memory(world: World, run: Run) -> None:
+    page = browser(world.student).get(f"/runs/{run.pk}/").content.decode()
+    assert 'id="use"' in page and "data-meter" not in page
+    limit = run.version.config.memory_bytes
+    use(run, [1.0, 0.5, limit // 2, None, None], [2.0, 0.9, int(limit * 0.95), None, None])
+    page = browser(world.student).get(f"/runs/{run.pk}/").content.decode()
+    assert "srv1, CPU 0" in page
+    assert "0.9 of" in page
+    assert 'data-level="warn"' in page
+    assert 'data-meter="gpu"' not in page
+    assert '<p class="small warn mt-3" id="full" role="status">' in page
+
+
+def test_a_run_says_what_changed_in_the_code_since_the_one_before(world: World, run: Run) -> None:
+    more = {**CODE, "train.py": "import sys\nprint('better')\n"}
+    browser(world.student).post("/c/ml/a/digits/", {"code": SimpleUploadedFile("code.zip", zip_of(more))})
+    newer = Run.objects.get(number=2)
+    page = browser(world.student).get(f"/runs/{newer.pk}/").content.decode()
+    assert '<span class="diff-up">+2</span>' in page
+    assert '<span class="diff-down">-1</span>' in page
+    assert f"/runs/{newer.pk}/diff/{run.pk}/" in page
+    assert "from run 1" in page
+
+
+def test_the_whole_log_comes_as_text_with_its_gap_said(world: World, run: Run) -> None:
+    head, tail = blobs.put_bytes(b"one\n"), blobs.put_bytes("끝\n".encode())
+    stored = {"head": head, "tail": tail, "tail_start": 100, "total": 104}
+    job = Job.objects.create(
+        kind="run", spec=jobs.train(run).to_json(), owner_key="o", share_path="s", state="ended", detail={"log": stored}
+    )
+    Run.objects.filter(pk=run.pk).update(job=job.id, state="succeeded")
+    answer = browser(world.student).get(f"/runs/{run.pk}/log.txt")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.content.decode() == "one\n\n[… 96 bytes left out …]\n끝\n"
+
+
+@pytest.mark.parametrize("state", ["preflight", "queued"])
+def test_a_run_that_waits_says_why(world: World, run: Run, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = queries.run_view(run) | {"state": state, "reason": "The environment is being built, step 3 of 9."}
+    monkeypatch.setattr(queries, "run_view", lambda _run: told)
+    Run.objects.filter(pk=run.pk).update(state=state)
+    for where in (f"/runs/{run.pk}/", "/c/ml/"):
+        assert "step 3 of 9" in browser(world.student).get(where).content.decode()
