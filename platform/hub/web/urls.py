@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.web import manage, runs, views
+from hub.web import boards, manage, runs, views
 
 app_name = "web"
 urlpatterns = [
@@ -23,5 +23,5 @@ urlpatterns = [
     path("c/<slug:slug>/gpus/", views.gpus, name="gpus"),
     path("c/<slug:slug>/a/<slug:name>/", views.assignment, name="assignment"),
     path("c/<slug:slug>/a/<slug:name>/data/", manage.data, name="data"),
-    path("c/<slug:slug>/a/<slug:name>/board/", views.board, name="board"),
+    path("c/<slug:slug>/a/<slug:name>/board/", boards.board, name="board"),
 ]

@@ -19,16 +19,13 @@ from courses.assignments import queries as assignments
 from courses.assignments.models import Assignment
 from courses.errors import Invalid
 from courses.leaderboards.models import Standing
-from courses.leaderboards.queries import board as board_view
 from courses.roster import queries as roster
 from courses.roster import services as roster_services
 from courses.roster.rules import allowed
 from courses.submissions import queries, services
 from courses.teams import queries as team_queries
 from courses.teams import services as team_services
-from hub.tracking import queries as tracking
 from hub.web import summaries
-from hub.web.boards import drawn
 from hub.web.pages import context, page, whole_number
 from hub.web.runs import live_numbers
 from hub.web.shown import in_words, readme_html
@@ -120,33 +117,6 @@ def push(request: HttpRequest, found: Assignment) -> Any:
             submit=request.POST.get("submit") == "on",
             idempotency_key=request.POST.get("key", ""),
         )
-
-
-@page
-@require_safe
-def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
-    """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
-    place = roster.membership(request.user, slug)
-    listed = assignments.assignments(place.course)
-    found = assignments.named(listed, place.course, name)
-    config = found.current.config
-    if config.visibility == "staff":
-        roster.require(place, "see_all_runs")
-    view = board_view(found)
-    team = team_queries.team_of(request.user, place.course, found.slug)
-    own = next((row for row in view.rows if team and row.team_id == team.pk), None)
-    live = tracking.live_for_board(found.pk)
-    passing = summaries.passing(view)
-    above, below = drawn.rows(view, team.pk if team else None, live, passing)
-    shown = context(
-        place, "board", listed, assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
-        team=team, live=live, leader=view.rows[0] if view.rows else None,
-        just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
-        passing=passing, above=above, below=below, strip=summaries.strip(view, own),
-        boards=[(one, in_words(dict(one.current.config.title))) for one in listed],
-        gap=abs(own.score - view.rows[0].score) if own else None,
-    )  # fmt: skip
-    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", shown)
 
 
 @page
