@@ -12,6 +12,7 @@ from courses.leaderboards.queries import BoardRow, BoardView
 JUST_MOVED = 5
 LIVE_SHOWN = 2
 STRIP_BINS = 80
+IDLE_PERCENT, IDLE_SECONDS = 5.0, 300.0  # a GPU that does less for longer sits idle
 SPARK_WIDE, SPARK_HIGH = 88.0, 20.0  # of a sparkline's drawing
 DOT_PIXELS, DOTS_HIGH, AXIS_Y = 5.0, 10, 58.0
 
@@ -91,6 +92,16 @@ def step(latest: Mapping[str, tuple[float, int]]) -> int | None:
 def ends(started_at: dt.datetime | None, minutes_max: float) -> dt.datetime | None:
     """When its time limit ends a run at the latest."""
     return started_at + dt.timedelta(minutes=minutes_max) if started_at else None
+
+
+def idle_seconds(samples: Sequence[Sequence[Any]]) -> float:
+    """For how long, up to the newest sample, a GPU has done next to nothing."""
+    began = None
+    for at, _cores, _memory, gpu, *_rest in reversed([one for one in samples if len(one) > 3]):
+        if gpu is None or gpu >= IDLE_PERCENT:
+            break
+        began = at
+    return 0.0 if began is None else float(samples[-1][0] - began)
 
 
 def elapsed_share(started_at: dt.datetime | None, minutes_max: float, now: dt.datetime) -> float:
