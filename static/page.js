@@ -7,17 +7,31 @@ const parts = (seconds) => {
   return d ? [[d, "d"], [h, "h"]] : [[h, "h"], [m, "min"], [Math.floor(seconds) % 60, "s"]];
 };
 
+// As the server's `lasted`: 1 h 6 min, 19 min, 9 s.
+const lasting = (seconds) => {
+  const all = parts(Math.max(0, seconds));
+  const shown = seconds < 60 ? all.slice(-1) : all.filter(([count, name]) => count && name !== "s");
+  return shown.map(([count, name]) => `${count} ${words.units[name]}`).join(" ");
+};
+
 function tick() {
   const now = Date.now();
   for (const time of document.querySelectorAll("time[data-countdown]")) {
     const left = (new Date(time.dateTime) - now) / 1000;
-    if (left <= 0) continue;
+    if (left <= 0) {
+      time.dataset.near = "";
+      time.textContent = words.closed;
+      continue;
+    }
     time.dataset.near = left < 3600 ? "hour" : left < 86400 ? "day" : "";
     time.replaceChildren(...parts(left).flatMap(([number, name]) => {
       const small = document.createElement("small");
       small.textContent = words.units[name];
       return [String(number), small];
     }));
+  }
+  for (const time of document.querySelectorAll("time[data-left]")) {
+    time.textContent = lasting((new Date(time.dateTime) - now) / 1000);
   }
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const gone = Math.max(0, Math.floor((now - new Date(time.dateTime)) / 1000));

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 
 from courses.errors import Invalid
 from courses.submissions import queries, services
@@ -86,3 +88,18 @@ def test_a_file_that_is_neither_a_zip_nor_a_notebook(world: World, tmp_path: Pat
         with pytest.raises(Invalid):
             push(world, tmp_path, content)
     assert not Run.objects.exists()
+
+
+def test_the_pages_form_takes_one_once(world: World, tmp_path: Path) -> None:
+    """A double click is one run; the same form with other code, as after the browser's way back, is another."""
+    push_example(world, "digits", tmp_path)
+    student = Client()
+    student.force_login(world.student, "django.contrib.auth.backends.ModelBackend")
+    page = student.get("/c/ml/a/digits/").content.decode()
+    key = page.partition('name="key" value="')[2].partition('"')[0]
+    assert len(key) == 32
+    for cells in (CELLS, CELLS, ["print('three')"]):
+        upload = SimpleUploadedFile("work.ipynb", notebook(cells).encode())
+        answer = student.post("/c/ml/a/digits/", {"code": upload, "key": key})
+        assert answer.status_code == 302, answer.content.decode()
+    assert [run.entry for run in Run.objects.all()] == ["notebook.py"] * 2

@@ -48,6 +48,7 @@ GET  /c/ml/a/digits/board/                          302   404   200   200   200 
 GET  /c/ml/a/digits/board/?fragment=1               302   404   200   200   200   200   200   200
 GET  /runs/{run}/                                   302   404   404   200   200   404   200   200
 GET  /runs/{run}/?fragment=1                        302   404   404   200   200   404   200   200
+GET  /runs/{run}/log.txt                            302   404   404   200   200   404   200   200
 GET  /runs/{run}/diff/{active}/                     302   404   404   200   200   404   200   200
 GET  /runs/{oak}/diff/{run}/                        302   404   404   404   404   404   200   200
 GET  /runs/{run}/diff/{oak}/                        302   404   404   404   404   404   200   200

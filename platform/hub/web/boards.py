@@ -1,66 +1,63 @@
-"""The rows of a board as HTML: each is drawn once for each thing that it shows, and then taken again.
-
-A class of 300 watches one board and asks for it at each score; drawing all rows for each viewer would take seconds.
-What a row shows is its key, its relative time included, so that what is taken again is never out of date.
-"""
+"""The board: who leads, what just moved, how far it is to the pass line."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
-from threading import Lock
-from typing import Any
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
-from django.template.loader import get_template
-from django.utils import timezone
-from django.utils.safestring import SafeString
-from django.utils.translation import get_language
+from courses.assignments import queries as assignments
+from courses.leaderboards.queries import board as board_view
+from courses.roster import queries as roster
+from courses.roster.rules import allowed
+from courses.submissions import services
+from courses.teams import queries as team_queries
+from hub.tracking import queries as tracking
+from hub.web import folding, summaries
+from hub.web.drawn import drawn
+from hub.web.pages import context, page
+from hub.web.shown import in_words
 
-from courses.leaderboards.queries import BoardView
-from hub.web.templatetags.seodang import age
-
-KEPT_MAX = 5_000  # rows, of 2 kB each
-MOVED_SECONDS = 30
-
-
-class Drawn:
-    """The rows drawn last, least recently used first."""
-
-    def __init__(self, kept_max: int = KEPT_MAX) -> None:
-        self._kept: OrderedDict[Any, SafeString] = OrderedDict()
-        self._kept_max = kept_max
-        self._lock = Lock()
-
-    def rows(
-        self, view: BoardView, own_team: int | None, live: Mapping[int, Any], passing: int | None
-    ) -> tuple[SafeString, SafeString]:
-        """The rows above the pass line and those below it, in the reader's language."""
-        template = get_template("web/_row.html")
-        language, now = get_language(), timezone.now()
-        found = []
-        for row in view.rows:
-            fresh = row.moved_at is not None and (now - row.moved_at).total_seconds() < MOVED_SECONDS
-            point, own = live.get(row.team_id), row.team_id == own_team
-            shown = (
-                language, view.assignment, view.version, row.team_id, row.team, own, fresh, age(row.scored_at),
-                row.rank, row.tied, row.previous_rank, row.score, row.count, row.scored_at,
-                tuple(point.values()) if point else None,
-            )  # fmt: skip
-            html = self._kept.get(shown)
-            if html is None:
-                about = {"row": row, "view": view, "own": own, "fresh": fresh, "now": point}
-                html = SafeString(template.render(about))
-            self._keep(shown, html)
-            found.append(html)
-        line = len(found) if passing is None else passing
-        return SafeString("".join(found[:line])), SafeString("".join(found[line:]))
-
-    def _keep(self, shown: Any, html: SafeString) -> None:
-        with self._lock:
-            self._kept[shown] = html
-            self._kept.move_to_end(shown)
-            if len(self._kept) > self._kept_max:
-                self._kept.popitem(last=False)
+WORDS = {
+    folding.OVERVIEW: _("Overview"),
+    folding.US: _("Around us"),
+    folding.PASS: _("Around the pass line"),
+    folding.ALL: _("All"),
+}
 
 
-drawn = Drawn()
+@page
+@require_safe
+def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
+    place = roster.membership(request.user, slug)
+    listed = assignments.assignments(place.course)
+    found = assignments.named(listed, place.course, name)
+    config = found.current.config
+    is_staff = allowed(place.role, "see_all_runs")
+    if config.visibility == "staff":
+        roster.require(place, "see_all_runs")
+    view = board_view(found)
+    team = team_queries.team_of(request.user, place.course, found.slug)
+    place_of_own = next((at for at, row in enumerate(view.rows) if team and row.team_id == team.pk), None)
+    own = None if place_of_own is None else view.rows[place_of_own]
+    live = tracking.live_for_board(found.pk)
+    passing = summaries.passing(view)
+    asked = request.GET.get("show", "")
+    choices = folding.choices(len(view.rows), place_of_own, passing)
+    show = asked if asked in choices else folding.ALL if is_staff or not choices else folding.OVERVIEW
+    body = [
+        (one, drawn.rows(view, one.start, one.end, team.pk if team else None, live))
+        for one in folding.stretches(view.rows, place_of_own, passing, show)
+    ]
+    shown = context(
+        place, "board", listed, assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
+        team=team, live=live, leader=view.rows[0] if view.rows else None,
+        just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
+        passing=passing, body=body, show=show,
+        choices=[(name, WORDS[name]) for name in choices], strip=summaries.strip(view, own),
+        boards=[(one, in_words(dict(one.current.config.title))) for one in listed],
+        gap=abs(own.score - view.rows[0].score) if own else None,
+    )  # fmt: skip
+    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", shown)

@@ -25,7 +25,7 @@ from courses.teams import queries as team_queries
 from courses.teams import services as team_services
 from hub.download import training_data
 from hub.web import invitations
-from hub.web.views import context, page
+from hub.web.pages import context, page
 
 
 @page

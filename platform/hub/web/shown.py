@@ -1,19 +1,13 @@
-"""Content as a page shows it: texts by language, READMEs, code, shares of limits."""
+"""Content as a page shows it: texts by language, READMEs, code."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import get_language
-from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
-
-from hub.web import summaries
 
 SHOWN_BYTES_MAX = 200_000
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -32,23 +26,6 @@ def readme_html(text: str) -> str:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
     # Code may be wider than the page: it scrolls, and the keyboard must reach what scrolls.
     return str(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})).replace("<pre>", '<pre tabindex="0">')
-
-
-def meters(usage: dict[str, Any]) -> list[dict[str, Any]]:
-    """The last sample of what a run used, beside its limits."""
-    if not usage["samples"]:
-        return []
-    _at, cpus, memory, *gpu = usage["samples"][-1]
-    limit = usage["memory_bytes"]
-    cores = {"used": f"{cpus:.1f}", "most": f"{usage['cpus']:g}"}
-    sizes = {"used": filesizeformat(memory), "most": filesizeformat(limit)}
-    shown = [
-        summaries.meter(_("CPU"), _("%(used)s of %(most)s cores") % cores, 100 * cpus / (usage["cpus"] or 1)),
-        summaries.meter(_("Memory"), _("%(used)s of %(most)s") % sizes, 100 * memory / (limit or 1), warns=True),
-    ]
-    if usage["gpus"] and gpu and gpu[0] is not None:
-        shown.insert(0, summaries.meter(_("GPU"), f"{gpu[0]:.0f}%", gpu[0]))
-    return shown
 
 
 def code_html(content: bytes, name: str) -> str:

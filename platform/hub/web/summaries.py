@@ -12,6 +12,8 @@ from courses.leaderboards.queries import BoardRow, BoardView
 JUST_MOVED = 5
 LIVE_SHOWN = 2
 STRIP_BINS = 80
+IDLE_PERCENT, IDLE_SECONDS = 5.0, 300.0  # a GPU that does less for longer sits idle
+SPARK_WIDE, SPARK_HIGH = 88.0, 20.0  # of a sparkline's drawing
 DOT_PIXELS, DOTS_HIGH, AXIS_Y = 5.0, 10, 58.0
 
 
@@ -59,6 +61,47 @@ def meter(label: str, text: str, share: float, *, warns: bool = False) -> dict[s
     """A share of a limit, in percent, never drawn past its end. ``warns`` where reaching the limit ends the run."""
     level = "over" if warns and share >= 100 else "warn" if warns and share >= 90 else "busy"
     return {"label": label, "text": text, "share": round(min(100.0, max(0.0, share)), 1), "level": level}
+
+
+def share_path(shares: Sequence[float]) -> str:
+    """A line of shares of a limit, in percent, over the drawing of a sparkline: its foot is 0 and its head the limit."""
+    wide = max(1, len(shares) - 1)
+    points = [
+        f"{SPARK_WIDE * place / wide:.1f},{SPARK_HIGH * (1 - min(100.0, max(0.0, share)) / 100):.1f}"
+        for place, share in enumerate(shares)
+    ]
+    return "M" + " ".join(points if len(points) > 1 else [*points, f"{SPARK_WIDE:.1f},{points[0].split(',')[1]}"])
+
+
+def checkpoints(kept: Sequence[Any], sent: Sequence[Any], metric: str) -> list[dict[str, Any]]:
+    """Each checkpoint with its official score and whether one is on its way; the one called best comes first."""
+    found = []
+    for one in sorted(kept, key=lambda one: one.name != "best"):
+        official = [of for of in sent if of.checkpoint_id == one.pk and not of.trial]
+        scored = next((of.scores[metric] for of in official if metric in of.scores), None)
+        waits = any(of.state in {"predicting", "scoring"} for of in official)
+        found.append({"checkpoint": one, "score": scored, "waits": waits})
+    return found
+
+
+def step(latest: Mapping[str, tuple[float, int]]) -> int | None:
+    """The furthest step that any metric names."""
+    return max((at for _value, at in latest.values()), default=None)
+
+
+def ends(started_at: dt.datetime | None, minutes_max: float) -> dt.datetime | None:
+    """When its time limit ends a run at the latest."""
+    return started_at + dt.timedelta(minutes=minutes_max) if started_at else None
+
+
+def idle_seconds(samples: Sequence[Sequence[Any]]) -> float:
+    """For how long, up to the newest sample, a GPU has done next to nothing."""
+    began = None
+    for at, _cores, _memory, gpu, *_rest in reversed([one for one in samples if len(one) > 3]):
+        if gpu is None or gpu >= IDLE_PERCENT:
+            break
+        began = at
+    return 0.0 if began is None else float(samples[-1][0] - began)
 
 
 def elapsed_share(started_at: dt.datetime | None, minutes_max: float, now: dt.datetime) -> float:

@@ -2,89 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-import shlex
+import hashlib
 import tempfile
 import uuid
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
 
 from courses.assignments import queries as assignments
 from courses.assignments.models import Assignment
-from courses.errors import CourseError, Invalid, NotFound
-from courses.leaderboards.models import Standing
-from courses.leaderboards.queries import board as board_view
+from courses.errors import Invalid
 from courses.roster import queries as roster
 from courses.roster import services as roster_services
-from courses.roster.models import Membership
-from courses.roster.rules import allowed
-from courses.sentences import read
-from courses.submissions import queries, services
-from courses.teams import queries as team_queries
+from courses.submissions import services
 from courses.teams import services as team_services
-from hub.tracking import queries as tracking
-from hub.web import summaries
-from hub.web.boards import drawn
-from hub.web.shown import SHOWN_BYTES_MAX, code_html, in_words, meters, readme_html
-from runner import queue as runner_queue
-from runner.models import Device
-
-View = Callable[..., HttpResponse]
-HOME_RUNS = 12
-LOG_SHOWN_MAX = 20_000  # letters that the page itself brings
-
-
-def page(view: View) -> View:
-    """Signed in, and the domain's errors as pages of their own with the next step."""
-
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            refuse_nul(request)
-            return view(request, *args, **kwargs)
-        except CourseError as error:
-            return render(request, "error.html", {"error": error}, status=error.status)
-
-    return login_required(wrapped)
-
-
-def refuse_nul(request: HttpRequest) -> None:
-    """No text of ours has a NUL, and Postgres takes none. Raises Invalid."""
-    given = [value for _name, values in request.POST.lists() for value in values]
-    if any("\0" in value for value in given):
-        raise Invalid("nul", _("A field holds a NUL character."), _("Take it out and send it again."))
-
-
-def whole_number(text: str) -> int:
-    """A form's number. Raises Invalid."""
-    if not text.isdecimal() or len(text) > 15:
-        raise Invalid("number", _("%r is not a whole number.") % text[:40], _("Go back and choose again."))
-    return int(text)
-
-
-def context(place: Membership, at: str, listed: list[Assignment] | None = None, **more: Any) -> dict[str, Any]:
-    """What every page of a course needs; ``at`` is the place in its navigation, ``listed`` the course's assignments."""
-    listed = assignments.assignments(place.course) if listed is None else listed
-    return {
-        "place": place,
-        "course": place.course,
-        "at": at,
-        "is_staff": allowed(place.role, "see_all_runs"),
-        "first_assignment": next(iter(listed), None),
-        **more,
-    }
+from hub.web.pages import context, page, whole_number
+from hub.web.shown import in_words, readme_html
 
 
 @page
@@ -97,51 +36,6 @@ def home(request: HttpRequest) -> HttpResponse:
     if len(places) == 1:
         return redirect("web:course", places[0].course.slug)
     return render(request, "web/home.html", {"places": places})
-
-
-@page
-@require_safe
-def course(request: HttpRequest, slug: str) -> HttpResponse:
-    """What runs, what waits and why, what is due. Staff see the whole class's."""
-    place = roster.membership(request.user, slug)
-    is_staff = allowed(place.role, "see_all_runs")
-    recent = [(run, queries.run_view(run)) for run in queries.runs(place, all_teams=is_staff, limit=HOME_RUNS)]
-    running = [pair for pair in recent if pair[0].state in {"running", "starting", "preflight"}]
-    due = [(one, in_words(dict(one.current.config.title))) for one in assignments.assignments(place.course)]
-    upcoming = [one for one, _title in due if one.due_at > timezone.now()]
-    team = team_queries.team_of(request.user, place.course, "")
-    standings = Standing.objects.filter(team=team, board__assignment__course=place.course) if team else None
-    by_assignment = {
-        one.board_id: one
-        for one in (standings.select_related("board__assignment") if standings else ())
-        if is_staff or one.board.assignment.current.config.visibility != "staff"
-    }
-    focus = summaries.to_work_on(upcoming, [run.assignment_id for run, _view in recent], list(by_assignment))
-    return render(
-        request,
-        "web/course.html",
-        context(
-            place, "home", running=running, due=due, team=team, focus=focus, standings=by_assignment,
-            waiting=[pair for pair in recent if pair[0].state == "queued"],
-            lately=[pair for pair in recent if not pair[0].is_active],
-            next_due=summaries.due_next(upcoming), live=live_numbers(running),
-            left=services.submissions_left(team, focus) if team and focus else None,
-        ),
-    )  # fmt: skip
-
-
-def live_numbers(pairs: list[tuple[Any, Any]]) -> dict[Any, dict[str, Any]]:
-    """What each running run logged last, and how much of its time is gone."""
-    latest = tracking.latest(run.id.hex for run, _view in pairs)
-    now = timezone.now()
-    return {
-        run.pk: {
-            "metrics": summaries.live_metrics(latest.get(run.id.hex, {})),
-            "share": summaries.elapsed_share(run.started_at, run.version.config.minutes, now),
-            "minutes_max": run.version.config.minutes,
-        }
-        for run, _view in pairs
-    }
 
 
 @page
@@ -158,132 +52,38 @@ def assignment(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "web/assignment.html",
         context(
             place, "assignment", assignment=found, config=version.config, title=in_words(dict(version.config.title)),
-            summary=in_words(dict(version.config.summary)), version=version, readme=readme_html(version.readme),
+            summary=in_words(dict(version.config.summary)), version=version, readme=readme_html(version.readme), key=uuid.uuid4().hex,
         ),
     )  # fmt: skip
 
 
 def push(request: HttpRequest, found: Assignment) -> Any:
-    """A zip from the page's form. Raises CourseError."""
+    """A zip or a notebook from the page's form. Raises CourseError."""
     upload = request.FILES.get("code")
     if upload is None:
-        raise Invalid("no_file", _("No zip was chosen."), _("Choose the zip of your folder and push again."))
+        raise Invalid(
+            "no_file", _("No file was chosen."), _("Choose the zip of your folder, or a notebook, and push again.")
+        )
     if (upload.size or 0) > settings.CODE_BYTES_MAX:
-        raise Invalid("too_large", _("The zip is too large."), _("Leave data and checkpoints out of it."))
+        raise Invalid("too_large", _("The file is too large."), _("Leave data and checkpoints out of it."))
+    args, memo, submit = (request.POST.get(name, "") for name in ("args", "memo", "submit"))
+    # The form's key makes a double click one run. A form that the browser's way back shows again has the same key, and
+    # may send other code.
+    sent = hashlib.sha256("\0".join([request.POST.get("key", uuid.uuid4().hex), args, memo, submit]).encode())
     with tempfile.NamedTemporaryFile(suffix=".zip") as sink:
         for block in upload.chunks():
             sink.write(block)
+            sent.update(block)
         sink.flush()
         return services.start_run(
             request.user,
             found,
             Path(sink.name),
-            args=request.POST.get("args", ""),
-            memo=request.POST.get("memo", ""),
-            submit=request.POST.get("submit") == "on",
-            idempotency_key=request.POST.get("key", ""),
+            args=args,
+            memo=memo,
+            submit=submit == "on",
+            idempotency_key=sent.hexdigest(),
         )
-
-
-@page
-@require_safe
-def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
-    """Who leads and what just moved; ``?fragment=1`` is the rows alone."""
-    place = roster.membership(request.user, slug)
-    listed = assignments.assignments(place.course)
-    found = assignments.named(listed, place.course, name)
-    config = found.current.config
-    if config.visibility == "staff":
-        roster.require(place, "see_all_runs")
-    view = board_view(found)
-    team = team_queries.team_of(request.user, place.course, found.slug)
-    own = next((row for row in view.rows if team and row.team_id == team.pk), None)
-    live = tracking.live_for_board(found.pk)
-    passing = summaries.passing(view)
-    above, below = drawn.rows(view, team.pk if team else None, live, passing)
-    shown = context(
-        place, "board", listed, assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
-        team=team, live=live, leader=view.rows[0] if view.rows else None,
-        just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
-        passing=passing, above=above, below=below, strip=summaries.strip(view, own),
-        boards=[(one, in_words(dict(one.current.config.title))) for one in listed],
-        gap=abs(own.score - view.rows[0].score) if own else None,
-    )  # fmt: skip
-    return render(request, "web/_board.html" if "fragment" in request.GET else "web/board.html", shown)
-
-
-@page
-@require_safe
-def runs(request: HttpRequest, slug: str) -> HttpResponse:
-    place = roster.membership(request.user, slug)
-    everyone = request.GET.get("all") == "1"
-    found = [(run, queries.run_view(run)) for run in queries.runs(place, all_teams=everyone, limit=100)]
-    return render(request, "web/runs.html", context(place, "runs", runs=found, everyone=everyone))
-
-
-@page
-@require_safe
-def run(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
-    """What the run does now; ``?fragment=1`` is its moving parts alone."""
-    found = queries.run(request.user, key)
-    place = roster.membership(request.user, found.assignment.course.slug)
-    files = queries.code_files(found)
-    names = [path for path, _size in files]
-    chosen = request.GET.get("file") or next((one for one in names if one in found.entry), names[0])
-    primary = found.version.config.primary
-    submissions = sorted(found.submissions.all(), key=lambda one: one.created_at, reverse=True)
-    shown = context(
-        place, "runs", run=found, view=queries.run_view(found), timeline=queries.timeline(found), files=files,
-        chosen=chosen, code=code_html(queries.code_file(found, chosen), chosen), primary=primary,
-        submissions=[
-            (one, one.scores.get(primary.name), queries.trial_log(one), read(one.sentence)) for one in submissions
-        ],
-        is_member=team_queries.is_member(request.user, found.team), config=found.version.config,
-        command=shlex.join(shlex.split(found.entry) + shlex.split(found.args)),
-        earlier=queries.runs(place, found.assignment.slug, limit=30), meters=meters(queries.usage(found)),
-        log_text=queries.log(found, 0).text[-LOG_SHOWN_MAX:], metrics=summaries.newest(tracking.latest([found.id.hex]).get(found.id.hex, {})),
-        live=live_numbers([(found, None)])[found.pk] if found.state == "running" else None,
-        title=in_words(dict(found.version.config.title)),
-    )  # fmt: skip
-    return render(request, "web/_run.html" if "fragment" in request.GET else "web/run.html", shown)
-
-
-@page
-@require_POST
-def act(request: HttpRequest, key: uuid.UUID, verb: str) -> HttpResponse:
-    """Stop, fork or submit a run."""
-    found = queries.run(request.user, key)
-    if verb == "stop":
-        services.stop_run(request.user, found)
-    elif verb == "fork":
-        found = services.fork_run(request.user, found, args=request.POST.get("args"), memo=request.POST.get("memo", ""))
-    elif verb in {"submit", "try"}:
-        services.submit(request.user, found, request.POST.get("checkpoint") or None, trial=verb == "try")
-        messages.success(request, _("On its way: the score shows here and on the board."))
-    else:
-        raise NotFound
-    return redirect("web:run", found.pk)
-
-
-@page
-@require_safe
-def diff(request: HttpRequest, key: uuid.UUID, other: uuid.UUID) -> HttpResponse:
-    """What changed in the code between two runs."""
-    left, right = queries.run(request.user, other), queries.run(request.user, key)
-    place = roster.membership(request.user, right.assignment.course.slug)
-    old, new = (dict.fromkeys(path for path, _size in queries.code_files(one)) for one in (left, right))
-    changes = []
-    for path in sorted({**old, **new}):
-        before = queries.code_file(left, path) if path in old else b""
-        after = queries.code_file(right, path) if path in new else b""
-        if before == after:
-            continue
-        lines = difflib.unified_diff(
-            before[:SHOWN_BYTES_MAX].decode(errors="replace").splitlines(),
-            after[:SHOWN_BYTES_MAX].decode(errors="replace").splitlines(), lineterm="", n=3,
-        )  # fmt: skip
-        changes.append((path, list(lines)[2:]))
-    return render(request, "web/diff.html", context(place, "runs", left=left, right=right, changes=changes))
 
 
 @page
@@ -331,41 +131,3 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "web/tokens.html",
         {"tokens": listed, "fresh": fresh, "address": settings.ADDRESS, "now": timezone.now()},
     )
-
-
-@page
-@require_safe
-def gpus(request: HttpRequest, slug: str) -> HttpResponse:
-    """Which device does what, and who waits."""
-    place = roster.membership(request.user, slug)
-    roster.require(place, "manage_devices")
-    devices = Device.objects.select_related("node").prefetch_related("leases__attempt__job").order_by("node", "index")
-    nodes: dict[str, list[dict[str, Any]]] = {}
-    for device in devices:
-        held = {lease.slot: lease for lease in device.leases.all() if lease.released_at is None}
-        tiles = [tile(device, held.get(slot), slot) for slot in range(device.slots)]
-        nodes.setdefault(device.node.name, []).extend(tiles)
-    everyone = [one for tiles in nodes.values() for one in tiles]
-    return render(
-        request,
-        "web/gpus.html",
-        context(
-            place, "gpus", nodes=nodes, queue=queries.queue(place.course), slots=len(everyone),
-            busy=sum(one["use"] == "busy" for one in everyone), gpus=runner_queue.largest_node_gpus(),
-        ),
-    )  # fmt: skip
-
-
-def tile(device: Device, lease: Any, slot: int) -> dict[str, Any]:
-    """One slot of a device: what it does now and for how long at most."""
-    drained = device.drained or device.node.drained
-    shown = {"device": device, "slot": slot, "use": "drained" if drained else "free"}
-    if lease is None:
-        return shown
-    spec = lease.attempt.job.spec
-    ends = lease.leased_at + dt.timedelta(seconds=spec["limits"]["wall_seconds_max"])
-    share = summaries.elapsed_share(lease.leased_at, spec["limits"]["wall_seconds_max"] / 60, timezone.now())
-    return {
-        **shown, "use": "busy", "since": lease.leased_at, "ends": ends, "share": share, "kind": lease.attempt.job.kind,
-        "session": spec["env"].get("SEODANG_SESSION", ""), "run": queries.run_of_job(lease.attempt.job_id),
-    }  # fmt: skip

@@ -55,7 +55,7 @@ def unit_words() -> dict[str, str]:
 @register.simple_tag
 def time_words() -> str:
     """The page's script writes times in the same words as the server."""
-    return json.dumps({"ago": past_words(), "units": unit_words()}, ensure_ascii=False)
+    return json.dumps({"ago": past_words(), "units": unit_words(), "closed": _("closed")}, ensure_ascii=False)
 
 
 def age(at: dt.datetime) -> tuple[str, int]:
@@ -105,6 +105,29 @@ def until(at: dt.datetime) -> str:
     if days:
         return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
     return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+@register.filter
+def lasted(seconds: float | None) -> str:
+    """``1 h 6 min``, ``19 min``, ``9 s``: how long something took, in its two largest units from the hour on."""
+    if seconds is None:
+        return ""
+    whole, units = int(seconds), unit_words()
+    if whole < 60:
+        return f"{whole} {units['s']}"
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    parts = [(days, "d"), (hours, "h")] if days else [(hours, "h"), (minutes, "min")]
+    return " ".join(f"{count} {units[name]}" for count, name in parts if count)
+
+
+@register.filter
+def left(at: dt.datetime | None) -> str:
+    """The time to a moment, counted down by the page's script."""
+    if at is None:
+        return ""
+    words = lasted(max(0.0, (at - timezone.now()).total_seconds()))
+    local = timezone.localtime(at).isoformat()
+    return format_html('<time datetime="{}" title="{}" data-left>{}</time>', local, exactly(at), words)
 
 
 @register.filter
@@ -176,6 +199,12 @@ def absolute(number: int) -> int:
 def plain(number: float) -> str:
     """A number as SVG wants it, whatever the language's decimal sign."""
     return f"{number:g}"
+
+
+@register.filter
+def plain_whole(number: float) -> str:
+    """A large number in all its digits, whatever the language groups them by."""
+    return f"{number:.0f}" if number == int(number) else repr(number)
 
 
 @register.filter
