@@ -262,10 +262,24 @@ def supervise() -> int:
             except database.DatabaseError as error:  # what is left of a killed server may still be going away
                 say(f"action=database_not_started error={error}")
     supervisor.stop()
+    stop_containers()
     if own_database:
         database.stop(VAR)
     (VAR / "supervisor.pid").unlink(missing_ok=True)
     return 0
+
+
+def stop_containers() -> None:
+    """What runs of this instance ends with it: the machine is free after ``make stop``. The next start finds these
+    runs lost, our fault, and tries them again."""
+    from deploy import host
+    from hub import settings
+
+    try:
+        host.remove_containers(f"seodang.instance={settings.INSTANCE}")
+    except host.HostError as error:
+        say(f"action=containers_not_removed error={error}")
+    host.unmount_below(VAR / "attempts")
 
 
 def supervisor_pid() -> int | None:

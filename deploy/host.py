@@ -52,6 +52,30 @@ def docker_answers() -> bool:
         return False
 
 
+def remove_containers(label: str) -> int:
+    """Remove those that carry the label, running or not; how many. Raises HostError."""
+    import docker
+    import requests
+
+    try:
+        client = docker.DockerClient(base_url=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), timeout=30)
+        found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+        for container in found:
+            container.remove(force=True, v=True)
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise HostError(
+            f"Docker does not answer ({error}). Run: docker rm -f $(docker ps -aq -f label={label})"
+        ) from error
+    return len(found)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount each file system under the folder, so that it can be deleted."""
+    targets = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for target in reversed([one for one in targets if one.startswith(f"{folder}/")]):
+        subprocess.run(["umount", "-l", target], check=False)
+
+
 def ensure_docker() -> None:
     """A Docker Engine that answers: started here if no init system does. Raises HostError."""
     if docker_answers():
