@@ -374,6 +374,15 @@ def test_login_saves_the_token_for_its_owner_only(server: FakeServer, monkeypatc
     assert seodang("ps").exit_code == 0  # the only course is taken
 
 
+def test_login_asks_for_the_second_factor(server: FakeServer) -> None:
+    wants = {"error": {"code": "second_factor", "message": "Also the code.", "next": "seodang login"}}
+    server.on("POST login", httpx.Response(401, json=wants), {"token": "t1"})
+    server.on("GET me", {"username": "kim", "name": "Kim", "courses": []})
+    result = seodang("login", "hub.test", "--username", "kim", text="pw\n123456\n")
+    assert result.exit_code == 0, result.output
+    assert [json.loads(one.content)["code"] for one in server.sent("POST login")] == ["", "123456"]
+
+
 def test_posts_that_make_something_are_not_sent_twice(server: FakeServer) -> None:
     prepare_every_verb(server)
     line = f"POST runs/{RUN['id']}/submissions"

@@ -75,8 +75,9 @@ class Api:
         self._client.close()
 
     # Each method below is one line of the API.
-    def login(self, username: str, password: str, name: str) -> str:
-        body = {"username": username, "password": password, "name": name}
+    def login(self, username: str, password: str, name: str, code: str = "") -> str:
+        """A new token. ``code`` is the second factor's, where the account has one."""
+        body = {"username": username, "password": password, "name": name, "code": code}
         return str(self._json("POST", "login", json=body)["token"])
 
     def me(self) -> Json:

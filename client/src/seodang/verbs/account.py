@@ -11,7 +11,7 @@ import click
 from seodang import _config, _text
 from seodang._api import Api
 from seodang._command import Context, cli, closing, verb
-from seodang._errors import Refused
+from seodang._errors import Refused, SeodangError
 
 
 @verb(cli, "login")
@@ -25,8 +25,14 @@ def login(c: Context, address: str, username: str | None, password: str | None, 
     if not token:
         username = username or click.prompt("Username", err=True)
         password = password or click.prompt("Password", hide_input=True, err=True)
+        name = f"seodang on {socket.gethostname()}"
         with closing(Api(address)) as api:
-            token = api.login(username, password, f"seodang on {socket.gethostname()}")
+            try:
+                token = api.login(username, password, name)
+            except SeodangError as error:
+                if error.code != "second_factor":
+                    raise
+                token = api.login(username, password, name, click.prompt("Code of your second factor", err=True))
     with closing(Api(address, token)) as api:
         me = api.me()
     path = _config.save_login(address=address, token=token)
