@@ -86,6 +86,7 @@ class Device(models.Model):
     memory_bytes = models.PositiveBigIntegerField(default=0)
     slots = models.PositiveIntegerField(default=1)
     drained = models.BooleanField(default=False)
+    gone = models.BooleanField(default=False)  # its node did not have it when it last told what it has
 
 
 class Lease(models.Model):

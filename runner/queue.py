@@ -68,7 +68,7 @@ def on_reasons(name: str, handler: ReasonHandler) -> None:
 
 def largest_node_gpus() -> int:
     """GPUs of the node that has most."""
-    nodes = Counter(Device.objects.filter(kind="gpu").values_list("node_id", flat=True))
+    nodes = Counter(Device.objects.filter(kind="gpu", gone=False).values_list("node_id", flat=True))
     return max(nodes.values(), default=0)
 
 
@@ -132,7 +132,11 @@ def _waiting(job: Job, blocked: str) -> policy.Waiting:
 
 def _free_slots() -> list[policy.Slot]:
     taken = set(Lease.objects.filter(released_at=None).values_list("device__uuid", "slot"))
-    devices = Device.objects.filter(drained=False, node__drained=False).select_related("node").order_by("node", "index")
+    devices = (
+        Device.objects.filter(gone=False, drained=False, node__drained=False)
+        .select_related("node")
+        .order_by("node", "index")
+    )
     return [
         policy.Slot(device.uuid, slot, device.node.name, device.kind)
         for device in devices
@@ -223,7 +227,9 @@ def _explain(plan: policy.Plan, jobs: dict[str, Job], waiting: dict[str, policy.
         .values_list("created_at", "job__spec__limits__wall_seconds_max")
     )
     busy = [created.timestamp() + wall for created, wall in live]
-    slots = sum(Device.objects.exclude(kind="express").filter(drained=False).values_list("slots", flat=True))
+    slots = sum(
+        Device.objects.exclude(kind="express").filter(gone=False, drained=False).values_list("slots", flat=True)
+    )
     expected = policy.expected_starts([waiting[key] for key in plan.order], busy, slots, now.timestamp())
     changed, told = [], []
     for position, key in enumerate(plan.order, start=1):

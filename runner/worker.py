@@ -35,11 +35,13 @@ class Worker:
         self._log_totals: dict[str, int] = {}
 
     def register(self) -> None:
-        """Write down this node and its devices."""
+        """Write down this node and its devices; what it has no more is leased to nobody."""
         node, _ = Node.objects.update_or_create(name=self.node, defaults={"seen_at": timezone.now()})
+        present = []
         for device in inventory(self.node):
-            uuid = device.pop("uuid")
-            Device.objects.update_or_create(uuid=uuid, defaults={"node": node, **device})
+            present.append(device.pop("uuid"))
+            Device.objects.update_or_create(uuid=present[-1], defaults={"node": node, "gone": False, **device})
+        Device.objects.filter(node=node).exclude(uuid__in=present).update(gone=True)
 
     def step(self, attempt: Attempt) -> bool:
         """Advance one attempt; whether it ended."""

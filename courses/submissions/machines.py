@@ -38,7 +38,7 @@ def devices(place: Membership) -> list[dict[str, Any]]:
             "drained": one.drained or one.node.drained,
             "runs": sorted(names[job] for job in busy[one.pk] if job in names),
         }
-        for one in Device.objects.exclude(kind="express").select_related("node").order_by("node__name", "index")
+        for one in Device.objects.filter(gone=False).exclude(kind="express").select_related("node").order_by("node__name", "index")
     ]  # fmt: skip
 
 

@@ -111,10 +111,10 @@ def test_more_gpus_than_a_node_has_are_refused_at_once() -> None:
 
 def test_without_the_hook_it_is_the_operators_fault(settings: Any) -> None:
     """The daemon answers that it has no such driver: tried again, ended as lost, and charged to nobody."""
-    gpus(1)
     with running_daemon() as plain:
         plain.load(images.tag("base"))
         for worker in _worker(plain, settings):
+            gpus(1)
             job = turn_until(worker, enqueue(small(SHOW, gpus=1)), "ended")
             assert plain.client.containers.list(all=True) == [], "what was created and could not start is gone"
     assert job.outcome == "lost"

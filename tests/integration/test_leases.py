@@ -10,8 +10,12 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from runner import gpus as gpu_inventory
 from runner import queue
+from runner.engines.fake import FakeEngine
+from runner.gpus import Gpu
 from runner.models import Attempt, Device, Job, Lease, Node
+from runner.worker import Worker
 from tests.engines.jobs import enqueue, gpus, small
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,3 +93,25 @@ def test_a_wide_job_holds_distinct_gpus_though_one_has_slots_enough() -> None:
     queue.schedule()
     devices = list(Lease.objects.filter(attempt__job=job).values_list("device__uuid", flat=True))
     assert sorted(devices) == ["GPU-local-0000-0000", "GPU-local-0000-0001"]
+
+
+def test_a_device_that_its_node_has_no_more_is_leased_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that was taken out, or fell off the bus before the start: nothing waits for it, and it may come back."""
+    machine = [Gpu("GPU-a", 0, "H100", 80 << 30), Gpu("GPU-b", 1, "H100", 80 << 30)]
+    monkeypatch.setattr(gpu_inventory, "inventory", lambda: list(machine))
+    worker = Worker(FakeEngine())
+    worker.register()
+    assert queue.largest_node_gpus() == 2
+    taken = machine.pop()
+    worker.register()
+    assert queue.largest_node_gpus() == 1
+    with pytest.raises(queue.TooManyGpus):
+        enqueue(small("", gpus=2))
+    for owner in ("maple", "oak"):
+        enqueue(small("", gpus=1), owner)
+    queue.schedule()
+    assert list(Lease.objects.values_list("device__uuid", flat=True)) == ["GPU-a"]
+    machine.append(taken)
+    worker.register()
+    queue.schedule()
+    assert set(Lease.objects.values_list("device__uuid", flat=True)) == {"GPU-a", "GPU-b"}

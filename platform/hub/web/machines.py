@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from django.db.models import Min, Prefetch
+from django.db.models import Min, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
@@ -30,7 +30,10 @@ def gpus(request: HttpRequest, slug: str) -> HttpResponse:
     roster.require(place, "manage_devices")
     held = Lease.objects.filter(released_at=None).select_related("attempt__job")
     devices = list(
-        Device.objects.select_related("node").prefetch_related(Prefetch("leases", held)).order_by("node__name", "index")
+        Device.objects.filter(Q(gone=False) | Q(pk__in=held.values("device")))
+        .select_related("node")
+        .prefetch_related(Prefetch("leases", held))
+        .order_by("node__name", "index")
     )
     leases = [lease for device in devices for lease in device.leases.all()]
     runs = runs_of({lease.attempt.job_id for lease in leases})
