@@ -34,12 +34,7 @@ def home(var: Path) -> Path:
 
 def django_settings(url: str, var: Path) -> dict[str, Any]:
     """``DATABASES['default']`` for a ``postgres://user:password@host:port/name`` address, or for our own server."""
-    base: dict[str, Any] = {
-        "ENGINE": "django.db.backends.postgresql",
-        "CONN_MAX_AGE": 0,
-        # The pool asks a connection before it hands it out: after a restart of Postgres all that it keeps are dead.
-        "CONN_HEALTH_CHECKS": True,
-    }
+    base: dict[str, Any] = {"ENGINE": "hub.postgres", "CONN_MAX_AGE": 0}
     if not url:
         folder = home(var)
         secret = folder / "password"

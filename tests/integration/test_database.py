@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
+KEPT = 8
+POOL_SECONDS = 20  # after which the pool gives up
 
 
-def in_a_thread(work: object) -> list[object]:
-    """What ``work`` returns, or raises, in a thread of its own, which gives its connection back to the pool."""
-    found: list[object] = []
+def side_by_side(work: Callable[[], int], count: int) -> list[int]:
+    """What ``work`` returns in so many threads that hold their connections at once, and then give them back."""
+    together = threading.Barrier(count)
 
-    def run() -> None:
+    def run() -> int:
         try:
-            found.append(work())  # type: ignore[operator]
-        except Exception as error:
-            found.append(error)
+            found = work()
+            together.wait(10)
+            return found
         finally:
             connection.close()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return found
+    with ThreadPoolExecutor(count) as threads:
+        return [one.result() for one in [threads.submit(run) for _ in range(count)]]
 
 
 def pid() -> int:
@@ -35,11 +38,15 @@ def pid() -> int:
 
 
 def test_a_dead_connection_is_not_handed_out() -> None:
-    assert isinstance(in_a_thread(pid)[0], int)
+    kept = side_by_side(pid, KEPT)
+    assert len(set(kept)) == KEPT
     with connection.cursor() as cursor:  # as a restart does to all that the pool keeps; it returns once they are gone
         cursor.execute(
             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name = '' AND pid <> pg_backend_pid()"
         )
-        assert cursor.fetchone()[0] >= 1
-    assert [type(in_a_thread(pid)[0]) for _ in range(5)] == [int] * 5
+        assert cursor.fetchone()[0] >= KEPT
+    began = time.monotonic()
+    fresh = side_by_side(pid, KEPT)
+    assert len(set(fresh)) == KEPT and not set(fresh) & set(kept)
+    assert time.monotonic() - began < POOL_SECONDS, "nobody waits until the pool gives up"
