@@ -124,24 +124,29 @@ def progress_of(course: Course, listed: list[Assignment], students: dict[int, Us
     for assignment, user in pairs.distinct():
         pushed.setdefault(assignment, set()).add(user)
     runs = Run.objects.filter(assignment__course=course).values("assignment")
-    by_assignment: dict[int, Any] = {
-        row["assignment"]: row for row in runs.annotate(runs=Count("pk"), last=Max("created_at"))
+    known = {
+        row["assignment"]: (row["runs"], row["last"]) for row in runs.annotate(runs=Count("pk"), last=Max("created_at"))
     }
     scored = Standing.objects.filter(board__assignment__course=course).values("board").annotate(teams=Count("pk"))
     teams = {row["board"]: row["teams"] for row in scored}
     found = []
-    nothing: dict[str, Any] = {"runs": 0, "last": None}
     for one in listed:
-        of_all = by_assignment.get(one.pk, nothing)
-        never = [user for key, user in students.items() if key not in pushed.get(one.pk, set())]
+        there = pushed.get(one.pk, set())
+        never = [user for key, user in students.items() if key not in there]
+        runs_of_all, last = known.get(one.pk, (0, None))
         found.append(
             {
-                "assignment": one, "title": in_words(dict(one.current.config.title)),
-                "pushed": len(students) - len(never), "never": never[:NEVER_SHOWN], "more": max(0, len(never) - NEVER_SHOWN),
-                "scored": teams.get(one.pk, 0), "runs": of_all["runs"], "last": of_all["last"],
-                "share": round(100 * (len(students) - len(never)) / len(students), 1) if students else 0.0,
+                "assignment": one,
+                "title": in_words(dict(one.current.config.title)),
+                "pushed": len(students) - len(never),
+                "share": 100 - 100 * len(never) / max(1, len(students)),
+                "never": never[:NEVER_SHOWN],
+                "more": max(0, len(never) - NEVER_SHOWN),
+                "scored": teams.get(one.pk, 0),
+                "runs": runs_of_all,
+                "last": last,
             }
-        )  # fmt: skip
+        )
     return found
 
 
