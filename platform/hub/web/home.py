@@ -124,14 +124,16 @@ def progress_of(course: Course, listed: list[Assignment], students: dict[int, Us
     for assignment, user in pairs.distinct():
         pushed.setdefault(assignment, set()).add(user)
     runs = Run.objects.filter(assignment__course=course).values("assignment")
-    known = {row["assignment"]: row for row in runs.annotate(runs=Count("pk"), last=Max("created_at"))}
+    known = {
+        row["assignment"]: (row["runs"], row["last"]) for row in runs.annotate(runs=Count("pk"), last=Max("created_at"))
+    }
     scored = Standing.objects.filter(board__assignment__course=course).values("board").annotate(teams=Count("pk"))
     teams = {row["board"]: row["teams"] for row in scored}
     found = []
     for one in listed:
         there = pushed.get(one.pk, set())
         never = [user for key, user in students.items() if key not in there]
-        row: dict[str, Any] = known.get(one.pk, {"runs": 0, "last": None})
+        runs_of_all, last = known.get(one.pk, (0, None))
         found.append(
             {
                 "assignment": one,
@@ -141,8 +143,8 @@ def progress_of(course: Course, listed: list[Assignment], students: dict[int, Us
                 "never": never[:NEVER_SHOWN],
                 "more": max(0, len(never) - NEVER_SHOWN),
                 "scored": teams.get(one.pk, 0),
-                "runs": row["runs"],
-                "last": row["last"],
+                "runs": runs_of_all,
+                "last": last,
             }
         )
     return found
