@@ -11,7 +11,8 @@ const parts = (seconds) => {
 const lasting = (seconds) => {
   const all = parts(Math.max(0, seconds));
   const shown = seconds < 60 ? all.slice(-1) : all.filter(([count, name]) => count && name !== "s");
-  return shown.map(([count, name]) => `${count} ${words.units[name]}`).join(" ");
+  const space = document.documentElement.lang === "ko" ? "" : " ";
+  return shown.map(([count, name]) => `${count}${space}${words.units[name]}`).join(" ");
 };
 
 function tick() {

@@ -113,11 +113,12 @@ def lasted(seconds: float | None) -> str:
     if seconds is None:
         return ""
     whole, units = int(seconds), unit_words()
+    space = "" if korean() else " "
     if whole < 60:
-        return f"{whole} {units['s']}"
+        return f"{whole}{space}{units['s']}"
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     parts = [(days, "d"), (hours, "h")] if days else [(hours, "h"), (minutes, "min")]
-    return " ".join(f"{count} {units[name]}" for count, name in parts if count)
+    return " ".join(f"{count}{space}{units[name]}" for count, name in parts if count)
 
 
 @register.filter
