@@ -45,7 +45,7 @@ def test_a_dead_connection_is_not_handed_out() -> None:
             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = current_database()"
             " AND application_name = '' AND pid <> pg_backend_pid()"
         )
-        assert cursor.fetchone()[0] >= KEPT
+        assert cursor.fetchone()[0] >= KEPT - 1  # this thread may hold one of them
     began = time.monotonic()
     fresh = side_by_side(pid, KEPT)
     assert len(set(fresh)) == KEPT and not set(fresh) & set(kept)
