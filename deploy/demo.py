@@ -110,11 +110,12 @@ def prepare(with_class: bool) -> None:
     except images.ImageError as error:
         raise DemoError(str(error)) from error
     say("Migrations")
-    subprocess.run([PYTHON, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, check=True)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     import django
+    from django.core.management import call_command
 
     django.setup()
+    call_command("migrate", verbosity=0)  # here: another interpreter would import everything once more
     from runner import builds
 
     builds.mark_ready("base")
