@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg_pool import AsyncConnectionPool
-
 from courses.assignments.models import Assignment
 from courses.submissions.models import Run
-from hub.tracking.sockets import Gateway, watch
-from runner.loop import parameters
+from hub.tracking.sockets import Gateway, make_pool, watch
 from runner.models import Attempt, Job, Node
 from tests.world import World
 
@@ -63,7 +60,7 @@ class Running:
         self._thread = threading.Thread(target=lambda: self.loop.run_until_complete(self._serve()), daemon=True)
 
     async def _serve(self) -> None:
-        async with AsyncConnectionPool(kwargs=parameters(), min_size=1, max_size=6, open=False) as pool:
+        async with make_pool() as pool:
             self.gateway = Gateway(pool)
             tasks = [asyncio.create_task(watch(self.gateway)), asyncio.create_task(self.gateway.events.flush_forever())]
             await self._stop.wait()

@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
-from psycopg_pool import AsyncConnectionPool
 
 from courses.assignments.models import Assignment
 from courses.submissions import services
 from courses.submissions.models import Run
-from hub.tracking.sockets import Gateway, watch
+from hub.tracking.sockets import Gateway, make_pool, watch
 from runner import images, queue
 from runner.engines.docker import DockerEngine
-from runner.loop import parameters
 from runner.models import Attempt, Job, OutboxEvent
 from runner.worker import Worker
 
@@ -69,7 +67,7 @@ def running_gateway() -> Iterator[None]:
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
-        async with AsyncConnectionPool(kwargs=parameters(), min_size=1, max_size=4, open=False) as pool:
+        async with make_pool() as pool:
             made = Gateway(pool)
             try:
                 await watch(made)

@@ -223,6 +223,13 @@ def test_params_do_not_change_and_points_stay_one(scene: Scene) -> None:
     assert MetricPoint.objects.count() == 1
 
 
+def test_no_point_is_acknowledged_for_a_run_that_is_gone(scene: Scene) -> None:
+    TrackedRun.objects.all().delete()
+    answer = scene.post("runs/log-metric", {"key": "a", "value": 1})
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert not MetricPoint.objects.exists()
+
+
 def test_bounds_of_a_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "POINTS_MAX", 3)
     many = {"metrics": [{"key": "a", "value": n, "step": n} for n in range(3)]}

@@ -82,19 +82,22 @@ def models_named(*sources: Any) -> set[str]:
     return set(_named(MODEL_KEYS, sources))
 
 
+NESTED = (dict, list, tuple)  # what JSON is parsed to, and our own pairs: an abstract type asks ten times as long
+
+
 def _named(keys: frozenset[str], sources: Any) -> Iterator[str]:
     todo = [sources]
     while todo:  # no recursion: the depth is the caller's choice
         one = todo.pop()
-        if isinstance(one, Mapping):
+        if isinstance(one, dict):
             for key, value in one.items():
                 if key in keys:
                     # What is no name counts as one, so that it is refused.
                     yield from (str(name) for name in _many(value) if name not in (None, ""))
-                elif isinstance(value, Mapping | list | tuple):
+                elif isinstance(value, NESTED):
                     todo.append(value)
-        elif isinstance(one, list | tuple):
-            todo.extend(item for item in one if isinstance(item, Mapping | list | tuple))
+        elif isinstance(one, NESTED):
+            todo.extend(item for item in one if isinstance(item, NESTED))
 
 
 def _many(value: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from hub.tracking.mlflow_database import DATABASE, ensure_database, store_uri, w
 from hub.tracking.models import MetricPoint, RunText, TrackedRun
 
 log = logging.getLogger("seodang.mirror")
+Rest = Callable[[float], bool]
 MLFLOW_ENABLE_WORKSPACES.set(True)  # type: ignore[no-untyped-call]  # without it the store sees one workspace, whatever is said
 RUN_TAG = "seodang.run"
 POINTS_A_BATCH = 1_000
@@ -93,10 +94,14 @@ class Mirror:
             self._workspaces.add(name)
         return ServerWorkspaceContext(name)
 
-    def once(self, limit: int = 20) -> bool:
-        """Copy some of what is new, of at most ``limit`` runs. Returns whether anything was copied."""
+    def once(self, limit: int = 20, rest: Rest | None = None) -> bool:
+        """Copy some of what is new, of at most ``limit`` runs. Returns whether anything was copied.
+
+        ``rest`` is called after each run with the seconds that it took, and returns True to end here.
+        """
         copied = False
         for run_uuid in self._work(limit):
+            began = time.monotonic()
             try:
                 self._copy(TrackedRun.objects.get(pk=run_uuid))
             except Exception as error:  # one bad run must not stop the others; it waits
@@ -106,6 +111,8 @@ class Mirror:
             else:
                 self._failed.pop(run_uuid, None)
                 copied = True
+            if rest and rest(time.monotonic() - began):
+                break
         return copied
 
     def _work(self, limit: int) -> list[str]:
@@ -249,6 +256,6 @@ def _batches(rows: list[RunText], size: int) -> Iterable[list[RunText]]:
 _mirror = Mirror()
 
 
-def mirror_once(limit: int = 20) -> bool:
-    """One step of this process's mirror. Returns whether to go on at once."""
-    return _mirror.once(limit)
+def mirror_once(limit: int = 20, rest: Rest | None = None) -> bool:
+    """One step of this process's mirror, as ``Mirror.once``."""
+    return _mirror.once(limit, rest)

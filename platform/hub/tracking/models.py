@@ -21,7 +21,10 @@ class MetricPoint(models.Model):
     """MLflow's own key is (key, timestamp, step, value, is_nan)."""
 
     id = models.BigAutoField(primary_key=True)
-    run = models.ForeignKey(TrackedRun, on_delete=models.CASCADE, db_index=False, related_name="points")
+    # The insert holds the run's row itself: a constraint would look at it again for each of a batch's thousand points.
+    run = models.ForeignKey(
+        TrackedRun, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="points"
+    )
     key = models.CharField(max_length=250)
     value = models.FloatField()  # 0 where is_nan, as in MLflow's store
     is_nan = models.BooleanField(default=False)

@@ -7,6 +7,7 @@ import math
 import posixpath
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 METRICS_MAX = 1_000  # a batch
@@ -68,6 +69,12 @@ def name(raw: Any, what: str = "key") -> str:
     """A metric's, param's or tag's key, by MLflow's rules."""
     if not isinstance(raw, str) or not raw:
         raise Refusal(f"A {what} is missing.")
+    return _checked(raw, what)
+
+
+@lru_cache(4096)
+def _checked(raw: str, what: str) -> str:
+    """A batch has a thousand values of few names."""
     if len(raw) > KEY_CHARS_MAX:
         raise Refusal(f"The {what} {raw[:40]!r}… has {len(raw)} characters; the limit is {KEY_CHARS_MAX}.")
     if not NAME.fullmatch(raw):

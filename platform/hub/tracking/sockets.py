@@ -112,12 +112,18 @@ async def watch(gateway: Gateway) -> None:
             await asyncio.sleep(0.5)
 
 
+def make_pool() -> AsyncConnectionPool[Any]:
+    """Not open yet. Each statement commits by itself, in one round trip."""
+    wanted = {**parameters(), "autocommit": True}
+    return AsyncConnectionPool(kwargs=wanted, min_size=2, max_size=POOL_MAX, timeout=10, open=False)
+
+
 async def serve() -> None:
     """Until SIGTERM or SIGINT. A loop that fails ends the process, so that its supervisor starts it again."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with AsyncConnectionPool(kwargs=parameters(), min_size=2, max_size=POOL_MAX, timeout=10, open=False) as pool:
+    async with make_pool() as pool:
         gateway = Gateway(pool)
         loops = [asyncio.create_task(gateway.events.flush_forever()), asyncio.create_task(watch(gateway))]
         stopped = asyncio.create_task(stopping.wait())

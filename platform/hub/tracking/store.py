@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from hub.tracking.parsing import Point, Refusal, Text
@@ -14,12 +16,14 @@ TEXTS_MAX = 2_000  # of each kind a run
 # The lock makes the ids of one run's points appear in order, so that a cursor on them (the mirror's) skips none.
 # It is taken before an id is drawn: ids are made above the join.
 ADD_POINTS = """
-WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended(%(run)s, 7316003)))
+WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended(%(run)s, 7316003))),
+     run AS MATERIALIZED (SELECT run_uuid FROM tracking_trackedrun WHERE run_uuid = %(run)s FOR KEY SHARE)
 INSERT INTO tracking_metricpoint (run_id, key, value, is_nan, timestamp_ms, step)
-SELECT %(run)s, new.* FROM held, unnest(
-    %(keys)s::text[], %(values)s::float8[], %(nans)s::boolean[], %(stamps)s::bigint[], %(steps)s::bigint[]) AS new
+SELECT run.run_uuid, new.* FROM held, run, unnest(
+    %(keys)b::text[], %(values)b::float8[], %(nans)b::boolean[], %(stamps)b::bigint[], %(steps)b::bigint[]) AS new
 ON CONFLICT DO NOTHING
 """
+EXISTS = "SELECT 1 FROM tracking_trackedrun WHERE run_uuid = %s"
 PUT_TEXTS = """
 INSERT INTO tracking_runtext (run_id, kind, key, value, mirrored)
 SELECT %(run)s, %(kind)s, new.*, false FROM unnest(%(keys)s::text[], %(values)s::text[]) AS new
@@ -40,6 +44,12 @@ class RunStore:
     def __init__(self, pool: AsyncConnectionPool[Any], run_uuid: str) -> None:
         self.pool, self.run_uuid = pool, run_uuid
         self._points: int | None = None  # counted from the rows once, then added to
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """The pool's connections commit each statement by themselves: a metric is one statement and one round trip."""
+        async with self.pool.connection() as connection, connection.transaction():
+            yield connection
 
     async def _fetch(self, query: str, values: Any) -> list[Any]:
         async with self.pool.connection() as connection:
@@ -71,6 +81,8 @@ class RunStore:
         values = dict(zip(("keys", "values", "nans", "stamps", "steps"), columns, strict=True), run=self.run_uuid)
         async with self.pool.connection() as connection:
             added = (await connection.execute(ADD_POINTS, values)).rowcount
+        if not added and not await self._fetch(EXISTS, [self.run_uuid]):
+            raise Refusal("This run is gone; its course or its team was removed.", "RESOURCE_DOES_NOT_EXIST", 404)
         self._points += added
 
     async def add_params(self, params: Sequence[Text]) -> None:
@@ -78,7 +90,7 @@ class RunStore:
         if not params:
             return
         values = self._columns("param", params)
-        async with self.pool.connection() as connection:
+        async with self._transaction() as connection:
             await connection.execute(PUT_TEXTS + "ON CONFLICT DO NOTHING", values)
             query = "SELECT key, value FROM tracking_runtext WHERE run_id = %(run)s AND kind = 'param' AND key = ANY(%(keys)s)"
             kept = dict(await (await connection.execute(query, values)).fetchall())
@@ -93,7 +105,7 @@ class RunStore:
     async def put_texts(self, kind: str, texts: Sequence[Text]) -> None:
         """Tags, and the JSON of datasets (input), logged models (model) and their links (output)."""
         if texts:
-            async with self.pool.connection() as connection:
+            async with self._transaction() as connection:
                 await connection.execute(PUT_TEXTS + REPLACE, self._columns(kind, texts))
                 await self._bound(connection, kind)
 
@@ -114,7 +126,7 @@ class RunStore:
 
     async def delete_tag(self, key: str) -> bool:
         """Whether it was there. A row of kind ``untag`` tells the mirror."""
-        async with self.pool.connection() as connection:
+        async with self._transaction() as connection:
             query = "DELETE FROM tracking_runtext WHERE run_id = %s AND kind = 'tag' AND key = %s"
             gone = (await connection.execute(query, [self.run_uuid, key])).rowcount
             if gone:

@@ -16,6 +16,7 @@ from runner.loop import parameters
 log = logging.getLogger("seodang.mirror")
 MIRROR_LOCK = 7_316_004  # a second mirror would make a run twice
 TICK_SECONDS = 1.0
+REST = 3.0  # of the time that a run's copy took; the rest is a quarter of a core and some thousand points a second
 
 
 class Command(BaseCommand):
@@ -37,10 +38,13 @@ class Command(BaseCommand):
                         if stopping.wait(TICK_SECONDS):
                             return
                     while not stopping.is_set():
-                        if mirror_once():
-                            continue
                         if options["once"]:
+                            while mirror_once():
+                                pass
                             return
+                        # It rests after each run and between two rounds: what runs log then goes in few large batches,
+                        # and those who log have the machine.
+                        mirror_once(rest=lambda took: stopping.wait(REST * took))
                         held.execute("SELECT 1")  # the lock is gone when this connection is
                         stopping.wait(TICK_SECONDS)
             except (Error, psycopg.Error) as error:
