@@ -67,7 +67,7 @@ def processes() -> dict[str, Process]:
                 "--log-level",
                 "warning",
                 "--ws",
-                "websockets",
+                "websockets-sansio",
                 "--ws-per-message-deflate",
                 "false",
             )

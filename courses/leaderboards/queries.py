@@ -5,10 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+from django.db.models import Subquery
 
 from courses.assignments.bundle import Metric
-from courses.assignments.models import Assignment
+from courses.assignments.models import Assignment, AssignmentVersion
+from courses.errors import NotFound
 from courses.leaderboards.models import Board, Standing
+from courses.roster.models import Membership
+from courses.roster.queries import require
 
 KEPT_MAX = 64  # boards, each of some hundred rows
 
@@ -48,6 +54,25 @@ def board(assignment: Assignment) -> BoardView:
     version = assignment.current.pk
     rows = _rows(assignment.pk, version, seq)
     return BoardView(assignment.pk, version, seq, config.primary, config.pass_score, rows)
+
+
+def seq_for(user: Any, assignment: int) -> int:
+    """The board's number, for whoever may see it, in one query: all who watch ask at once after a restart.
+
+    Raises NotFound, Forbidden.
+    """
+    versions = AssignmentVersion.objects.filter(assignment=assignment).order_by("-number")
+    found = (
+        Membership.objects.filter(user_id=user.pk, course__assignments=assignment)
+        .annotate(visibility=Subquery(versions.values("raw__board__visibility")[:1]))
+        .values_list("role", "visibility", "course__assignments__board__seq")
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    role, visibility, seq = found
+    require(Membership(role=role), "see_all_runs" if visibility == "staff" else "see_board")
+    return seq or 0
 
 
 COLUMNS = (

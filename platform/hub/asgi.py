@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import SessionMiddlewareStack
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -18,7 +18,7 @@ from hub.bounds import BoundedBody  # noqa: E402
 from hub.web import consumers  # noqa: E402
 
 TOKEN_PREFIX = "ws/api/"
-with_cookie = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(consumers.routes("ws/"))))
+with_cookie = AllowedHostsOriginValidator(SessionMiddlewareStack(URLRouter(consumers.routes("ws/"))))
 with_token = consumers.TokenMiddleware(URLRouter(consumers.routes(TOKEN_PREFIX)))
 
 

@@ -17,10 +17,9 @@ from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.urls import path
 
-from courses.assignments.models import Assignment
 from courses.errors import CourseError
-from courses.leaderboards.models import Board
-from courses.roster.queries import membership, require, user_for_token
+from courses.leaderboards.queries import seq_for
+from courses.roster.queries import user_for_token
 from courses.submissions import queries
 
 RECHECK_SECONDS = 30
@@ -37,14 +36,13 @@ class TokenMiddleware:
         headers = dict(scope["headers"])
         kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         given = token.strip() if kind.lower() == "bearer" else ""
-        user = await database_sync_to_async(user_for_token)(given) if given else None
-        return await self.app({**scope, "user": user or AnonymousUser(), "token": given}, receive, send)
+        return await self.app({**scope, "token": given}, receive, send)
 
 
 def user_now(scope: Any) -> Any:
     """Whom the socket's token or session speaks for now: nobody, once it was revoked, expired or logged out."""
     if "token" in scope:
-        return user_for_token(scope["token"]) or AnonymousUser()
+        return (scope["token"] and user_for_token(scope["token"])) or AnonymousUser()
     engine: Any = import_module(settings.SESSION_ENGINE)
     session = engine.SessionStore(scope["session"].session_key)
     return get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
@@ -69,6 +67,7 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """What the two have in common."""
 
     rooms: tuple[str, ...] = ()
+    user: Any = AnonymousUser()
     check_at = 0.0
 
     async def dispatch(self, message: dict[str, Any]) -> None:
@@ -84,17 +83,19 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         raise NotImplementedError
 
     async def connect(self) -> None:
-        if not self.scope["user"].is_authenticated:
-            await self.close(GONE)
-            return
-        self.rooms = (self.group_name(), f"user.{self.scope['user'].pk}")
-        for room in self.rooms:  # before the snapshot, so none is missed
-            await self.channel_layer.group_add(room, self.channel_name)
+        await self._join(self.group_name())  # before the snapshot, so that nothing is missed
         if (snapshot := await self._look()) is None:
             await self.close(GONE)
             return
+        # One look says who it is and what they see: a class that comes back at once asks for 200 of them. A token that
+        # is revoked between that look and this line is found by the next look.
+        await self._join(f"user.{self.user.pk}")
         await self.accept()
         await self.send_json(snapshot)
+
+    async def _join(self, room: str) -> None:
+        self.rooms = (*self.rooms, room)
+        await self.channel_layer.group_add(room, self.channel_name)
 
     def group_name(self) -> str:
         raise NotImplementedError
@@ -109,7 +110,7 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         return snapshot
 
     def _look_as_now(self) -> dict[str, Any]:
-        self.scope["user"] = user_now(self.scope)
+        self.user = user_now(self.scope)
         return self.look()
 
     async def disconnect(self, code: int) -> None:
@@ -151,12 +152,7 @@ class BoardConsumer(Watcher):
         return f"board.{self.key}"
 
     def look(self) -> dict[str, Any]:
-        assignment = Assignment.objects.select_related("course").filter(pk=self.key).first()
-        place = membership(self.scope["user"], assignment.course.slug if assignment else "")
-        visibility = assignment.current.config.visibility if assignment else "staff"
-        require(place, "see_all_runs" if visibility == "staff" else "see_board")
-        board = Board.objects.filter(assignment_id=self.key).first()
-        return {"type": "snapshot", "seq": board.seq if board else 0}
+        return {"type": "snapshot", "seq": seq_for(self.user, self.key)}
 
 
 class RunConsumer(Watcher):
@@ -169,7 +165,7 @@ class RunConsumer(Watcher):
         return f"run.{self.scope['url_route']['kwargs']['run']}"
 
     def look(self) -> dict[str, Any]:
-        run = queries.run(self.scope["user"], self.scope["url_route"]["kwargs"]["run"])
+        run = queries.run(self.user, self.scope["url_route"]["kwargs"]["run"])
         return {"type": "snapshot", "state": run.state}
 
 
