@@ -1,8 +1,9 @@
 """Metrics a second, durable when answered: our gateway, ``mlflow server`` on the same Postgres, and no server at all.
 
-All clients are stock ``mlflow`` in containers of one image with one limit of CPU. Ours log as every run does, without a
-network, through the launcher's relay; the others get the host's network. "No server" answers ``{}`` at once and keeps
-nothing: what is left is the client's own cost.
+All clients run in containers of one image with one limit of CPU. Ours log as every run does, without a network, through
+the launcher's relay; the others get the host's network. "No server" answers ``{}`` at once and keeps nothing: what is
+left is the client's own cost. Stock ``mlflow`` clients are so dear that they hide the servers on a small machine, so
+the same calls are measured with bare ones too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import httpx
 from bench import containers, runs
 from bench.setup import CODE, Site, free_port
 
-START_SECONDS = 60  # until all clients have imported mlflow; one that is late fails the figure
+START_SECONDS = {False: 60, True: 25}  # until all clients, bare or not, are there; one that is late fails the figure
 MEASURED_SECONDS = 15
 SERVER_SECONDS_MAX = 120
-FIGURES = {"single": 8, "batch": 4}  # mode → clients
+FIGURES = {"single": 8, "batch": 4, "bare_single": 8, "bare_batch": 4}  # mode → clients
 
 
 def measure(site: Site) -> list[dict[str, Any]]:
@@ -38,6 +39,8 @@ def measure(site: Site) -> list[dict[str, Any]]:
     names = {
         "single": "single log_metric calls a second, 8 clients, durable when answered",
         "batch": "metrics a second by log_batch(1000), 4 clients",
+        "bare_single": "the same single calls, by bare clients",
+        "bare_batch": "the same batches, by bare clients",
     }
     return [
         {
@@ -46,7 +49,7 @@ def measure(site: Site) -> list[dict[str, Any]]:
             "compared_with": "mlflow server on the same Postgres",
             "theirs": theirs[mode],
             "ratio": ours[mode] / theirs[mode],
-            "aim": {"single": ">= 4", "batch": ">= 15"}[mode],
+            "aim": ">= 15" if mode.endswith("batch") else ">= 4",
             "client_alone": alone[mode],
         }
         for mode in FIGURES
@@ -63,7 +66,7 @@ def rate(outputs: list[str]) -> float:
 
 
 def _ours(site: Site, mode: str, clients: int) -> float:
-    at = time.time() + START_SECONDS
+    at = time.time() + START_SECONDS[mode.startswith("bare")]
     made = [runs.push(site, args=" ".join(words(mode, at))) for _ in range(clients)]
     return rate([runs.await_end(site, run) for run in made])
 
@@ -71,7 +74,7 @@ def _ours(site: Site, mode: str, clients: int) -> float:
 def _theirs(address: str, mode: str, clients: int, made: bool = True) -> float:
     from runner import images
 
-    at = time.time() + START_SECONDS
+    at = time.time() + START_SECONDS[mode.startswith("bare")]
     processes = []
     for number in range(clients):
         run = _make_run(address, number) if made else f"{number:032x}"
@@ -133,6 +136,7 @@ def _healthy(address: str) -> bool:
 
 class _Nothing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one segment an answer, or the kernel waits 40 ms between its head and its body
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))

@@ -39,7 +39,7 @@ def _first_line(site: Site, name: str) -> dict[str, Any]:
         run = runs.push(site, name)
         accepted = time.perf_counter()
         with runs.watch(site, f"run/{run}") as socket:
-            runs.await_that(socket, lambda run=run: bool(runs.get(site, f"runs/{run}/log")["text"]))  # type: ignore[misc]
+            runs.await_that(socket, lambda run=run: bool(runs.get(site, f"runs/{run}/log")["text"]), "run.log")  # type: ignore[misc]
             ours.append(time.perf_counter() - accepted)
         runs.await_end(site, run)
     what = "usual imports" if name == "first_line.py" else "a script that only prints"
