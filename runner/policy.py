@@ -1,19 +1,22 @@
 """Which waiting job starts on which slot. Pure and deterministic: the clock is an argument.
 
 Order: sealed evaluations and preflights first (express), then the share (course, then team) that has used least,
-with usage decayed by a half-life and charged at entry, so that a burst cannot game it; then first come.
+with usage decayed by a half-life and charged at entry, so that a burst cannot game it; then first come. Express jobs
+are first come too, until a share's last minutes of them add up: a script that pushes in a loop goes behind the class.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.sentences import tell
 
 HALF_LIFE_SECONDS = 6 * 3600.0
+EXPRESS_HALF_LIFE_SECONDS = 600.0
+EXPRESS_STEP_SECONDS = 60.0  # of express use that make no difference: some pushes in ten minutes are ordinary work
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Usage:
     share: str
     slot_seconds: float
     at: float
+    express: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,11 @@ class Plan:
     reasons: Mapping[str, str]  # job → why it waits, as runner.sentences writes it
 
 
-def decayed(usages: Sequence[Usage], now: float) -> dict[str, float]:
+def decayed(usages: Iterable[Usage], now: float, half_life: float = HALF_LIFE_SECONDS) -> dict[str, float]:
     """Slot-seconds of each share and of each prefix of it, decayed."""
     total: dict[str, float] = defaultdict(float)
     for usage in usages:
-        charge = usage.slot_seconds * 0.5 ** (max(0.0, now - usage.at) / HALF_LIFE_SECONDS)
+        charge = usage.slot_seconds * 0.5 ** (max(0.0, now - usage.at) / half_life)
         for share in _prefixes(usage.share):
             total[share] += charge
     return total
@@ -80,17 +84,18 @@ def plan(
 ) -> Plan:
     """What to start now. ``running`` counts each owner's jobs that run. A job of n GPUs needs n slots of one node
     (distinct devices); one of none takes a CPU slot, or a GPU slot where there are no CPU slots."""
-    usage = decayed(usages, now)
+    usage = decayed((one for one in usages if not one.express), now)
+    quick = decayed((one for one in usages if one.express), now, EXPRESS_HALF_LIFE_SECONDS)
     counts = dict(running)
     left = list(free)
     starts: list[Start] = []
     waiting: list[str] = []
     reasons: dict[str, str] = {}
-    heap = [(_key(job, usage), job) for job in queue]
+    heap = [(_key(job, usage, quick), job) for job in queue]
     heapq.heapify(heap)
     while heap:
         key, job = heapq.heappop(heap)
-        fresh = _key(job, usage)
+        fresh = _key(job, usage, quick)
         if fresh != key:  # its share was charged since it was pushed
             heapq.heappush(heap, (fresh, job))
             continue
@@ -106,8 +111,9 @@ def plan(
             starts.append(Start(job.id, slots))
             left = [slot for slot in left if slot not in slots]
             counts[job.owner] = counts.get(job.owner, 0) + 1
+            charged = quick if job.express else usage
             for share in _prefixes(job.share):
-                usage[share] = usage.get(share, 0.0) + max(1, job.gpus) * job.wall_seconds_max
+                charged[share] = charged.get(share, 0.0) + max(1, job.gpus) * job.wall_seconds_max
             continue
         else:
             busy, wide = tell("All slots are busy."), tell("Waits for {n} GPUs on one node.", n=job.gpus)
@@ -116,9 +122,10 @@ def plan(
     return Plan(tuple(starts), tuple(waiting), reasons)
 
 
-def _key(job: Waiting, usage: Mapping[str, float]) -> tuple[object, ...]:
-    shares = tuple(usage.get(share, 0.0) for share in _prefixes(job.share))
-    return (not job.express, *((0.0,) * len(shares) if job.express else shares), job.queued_at, job.id)
+def _key(job: Waiting, usage: Mapping[str, float], quick: Mapping[str, float]) -> tuple[object, ...]:
+    if job.express:
+        return (False, quick.get(job.share, 0.0) // EXPRESS_STEP_SECONDS, job.queued_at, job.id)
+    return (True, *(usage.get(share, 0.0) for share in _prefixes(job.share)), job.queued_at, job.id)
 
 
 def _fit(job: Waiting, free: Sequence[Slot]) -> tuple[Slot, ...]:

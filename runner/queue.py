@@ -24,7 +24,9 @@ HANDLERS: dict[str, Handler] = {}
 ReasonHandler = Callable[[list[uuid.UUID]], None]
 REASON_HANDLERS: dict[str, ReasonHandler] = {}
 PLAN_LOCK = 7_316_001  # advisory: one planner at a time
-QUEUE_MAX = 2_000  # jobs that one plan looks at
+QUEUE_MAX = 10_000  # jobs that one plan looks at
+USAGE_LOOKED_AT = dt.timedelta(days=2)  # eight half-lives: older use weighs less than a 250th
+EXPRESS_USAGE_LOOKED_AT = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -147,17 +149,20 @@ def _free_slots() -> list[policy.Slot]:
 
 def _usages(now: dt.datetime) -> list[policy.Usage]:
     """Charges from the rows themselves: the limit while it runs, the real time once it ended."""
-    since = now - dt.timedelta(days=2)
-    rows = Attempt.objects.filter(created_at__gt=since, job__priority_class="normal").values_list(
-        "job__share_path", "job__spec__gpus", "job__spec__limits__wall_seconds_max", "created_at", "ended_at", "outcome"
-    )
+    normal = Q(job__priority_class="normal", created_at__gt=now - USAGE_LOOKED_AT)
+    express = Q(job__priority_class="express", created_at__gt=now - EXPRESS_USAGE_LOOKED_AT)
+    rows = Attempt.objects.filter(normal | express).values_list(
+        "job__share_path", "job__spec__gpus", "job__spec__limits__wall_seconds_max", "created_at", "ended_at", "outcome",
+        "job__priority_class",
+    )  # fmt: skip
     return [
         policy.Usage(
             share,
             max(1, gpus or 0) * ((ended - created).total_seconds() if ended else float(wall)),
             created.timestamp(),
+            priority == "express",
         )
-        for share, gpus, wall, created, ended, outcome in rows
+        for share, gpus, wall, created, ended, outcome, priority in rows
         if outcome not in states.OURS
     ]
 

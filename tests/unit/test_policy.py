@@ -44,6 +44,32 @@ def test_sealed_evaluations_go_before_long_runs() -> None:
     assert started(queue, cpus(1), [], {}, NOW) == ["score"]
 
 
+def express(name: str, share: str, **more: object) -> Waiting:
+    return job(name, share, express=True, wall_seconds_max=60.0, **more)
+
+
+@pytest.mark.parametrize(
+    ("used_seconds", "first"),
+    [
+        pytest.param(40, "a", id="some-pushes-are-ordinary-work"),
+        pytest.param(400, "b", id="a-loop-goes-behind-the-class"),
+    ],
+)
+def test_a_flood_of_pushes_does_not_hold_up_the_class(used_seconds: float, first: str) -> None:
+    queue = [express("a", "ml/a", queued_at=NOW - 30), express("b", "ml/b", queued_at=NOW)]
+    assert started(queue, cpus(1), [Usage("ml/a", used_seconds, NOW, express=True)], {}, NOW) == [first]
+
+
+def test_a_burst_of_pushes_takes_turns_with_the_others() -> None:
+    flood = [express(f"a{n}", "ml/a", queued_at=NOW - 100 + n) for n in range(5)]
+    assert started([*flood, express("b", "ml/b", queued_at=NOW)], cpus(2), [], {}, NOW) == ["a0", "b"]
+
+
+def test_express_use_is_not_charged_to_a_teams_runs() -> None:
+    queue = [job("a", "ml/a", queued_at=NOW - 30), job("b", "ml/b", queued_at=NOW)]
+    assert started(queue, cpus(1), [Usage("ml/a", 4000, NOW, express=True)], {}, NOW) == ["a"]
+
+
 def test_a_team_at_its_limit_waits_and_is_told_so() -> None:
     made = plan([job("third", owner_running_max=2)], cpus(4), [], {"ml/a": 2}, NOW)
     assert made.starts == ()
