@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,33 @@ from courses.roster.queries import require
 from courses.sentences import read
 from runner import archives, blobs
 
+BUNDLE_FILES_MAX = 50_000
+
 
 def push_bundle(actor: Any, course: Course, archive: Path) -> AssignmentVersion:
     """A new version of the assignment in a zip of its folder. Raises Invalid with every fault, Forbidden."""
     require(Membership.objects.get(course=course, user=actor), "push_assignment")
+    with _opened(archive) as (folder, config, raw):
+        return _store(actor, course, folder, config, raw)
+
+
+def check_bundle(actor: Any, course: Course, archive: Path) -> AssignmentConfig:
+    """What ``push_bundle`` would take, with nothing changed. Raises as it does."""
+    require(Membership.objects.get(course=course, user=actor), "push_assignment")
+    with _opened(archive) as (_folder, config, _raw):
+        return config
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tuple[Path, AssignmentConfig, dict[str, Any]]]:
+    """The bundle's folder and what its yaml says. Raises Invalid with every fault."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
         try:
-            archives.unzip(archive, folder, archives.Bounds(total_bytes=settings.BUNDLE_BYTES_MAX, files=50_000))
+            archives.unzip(
+                archive, folder, archives.Bounds(total_bytes=settings.BUNDLE_BYTES_MAX, files=BUNDLE_FILES_MAX)
+            )
         except archives.ArchiveError as error:
             fault = read(error.written)
             raise Invalid("archive", fault, gettext("Zip the folder that has assignment.yaml.")) from error
@@ -47,7 +66,7 @@ def push_bundle(actor: Any, course: Course, archive: Path) -> AssignmentVersion:
         except BundleError as error:
             details = [vars(problem) for problem in error.problems]
             raise Invalid("bundle", str(error), gettext("Mend these lines and push again."), details) from error
-        return _store(actor, course, folder, config, raw)
+        yield folder, config, raw
 
 
 def _root(folder: Path) -> Path:

@@ -10,8 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+from courses.assignments.services import BUNDLE_FILES_MAX
+from courses.submissions.pushes import CODE_BOUNDS
 from runner import archives, hostile
+from seodang import _pack
 
 
 def zipped(tmp_path: Path, *entries: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
@@ -141,3 +145,8 @@ def test_predictions_as_a_link_a_fifo_or_a_giant(tmp_path: Path, outside: Path) 
     assert hostile.read(out, "none.csv", 1000) == b""
     (tmp_path / "door").symlink_to(outside)
     assert hostile.read(tmp_path / "door", "labels.csv", 1000) == b"", "nor through a folder that is a link"
+
+
+def test_the_client_packs_what_the_server_takes() -> None:
+    assert (CODE_BOUNDS.files, CODE_BOUNDS.total_bytes) == (_pack.CODE_FILES_MAX, _pack.CODE_BYTES_MAX)
+    assert (_pack.ASSIGNMENT_FILES_MAX, _pack.ASSIGNMENT_BYTES_MAX) == (BUNDLE_FILES_MAX, settings.BUNDLE_BYTES_MAX)

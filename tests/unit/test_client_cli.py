@@ -206,13 +206,25 @@ def test_ctrl_c_detaches(server: FakeServer, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0 and "seodang logs -f kim/digits/1" in result.output
 
 
+def test_leaving_a_push_that_submits_says_where_its_score_will_be(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    Path("train.py").write_text("")
+    monkeypatch.setattr(_follow.Follower, "run", interrupt)
+    for words in ("Come back: seodang logs -f", "Its score: seodang ps -s", "Stop it: seodang stop"):
+        assert f"{words} kim/digits/1" in seodang("run", "-d", "digits", "--submit").output
+
+
 def test_leaving_a_submission_says_where_its_score_will_be(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     prepare_every_verb(server)
     monkeypatch.setattr(_follow.Follower, "submission", interrupt)
-    assert "Come back: seodang ps -s kim/digits/1\n" in seodang("submit", "kim/digits/1").output
+    assert "Its score: seodang ps -s kim/digits/1\n" in seodang("submit", "kim/digits/1").output
 
 
 @pytest.mark.parametrize(
@@ -262,6 +274,14 @@ def test_an_assignment_takes_files_that_git_ignores(server: FakeServer) -> None:
     assert result.exit_code == 0 and "ml/digits version 3" in result.output
     bundle = fields_of(server.sent("PUT courses/ml/assignments")[0])["bundle"]
     assert "data/train.csv" in zipfile.ZipFile(io.BytesIO(bundle)).namelist()
+
+
+def test_an_assignment_is_checked_and_not_published(server: FakeServer) -> None:
+    Path("assignment.yaml").write_text("version: 1\n")
+    server.on("PUT courses/ml/assignments", {"slug": "digits", "version": None})
+    result = seodang("assignment", "check", ".")
+    assert result.exit_code == 0 and "digits can be published ✓" in result.output
+    assert fields_of(server.sent("PUT courses/ml/assignments")[0])["check"] == b"1"
 
 
 def a_zip(**files: str) -> bytes:

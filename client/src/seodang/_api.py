@@ -86,9 +86,10 @@ class Api:
     def assignments(self, course: str) -> Json:
         return self._json("GET", f"courses/{_part(course)}/assignments")
 
-    def push_assignment(self, course: str, bundle: IO[bytes], advance: Advance) -> Json:
+    def push_assignment(self, course: str, bundle: IO[bytes], advance: Advance, *, check: bool = False) -> Json:
         # A PUT of the same bundle is the same assignment, so a repeat is harmless.
-        return self._upload("PUT", f"courses/{_part(course)}/assignments", "bundle", bundle, {}, advance)
+        fields = {"check": "1"} if check else {}
+        return self._upload("PUT", f"courses/{_part(course)}/assignments", "bundle", bundle, fields, advance)
 
     def start_run(
         self, course: str, assignment: str, code: IO[bytes], fields: Mapping[str, str], advance: Advance

@@ -114,13 +114,18 @@ def cli() -> None:
 
 
 @contextmanager
-def detachable(c: Context, session: str, back: str = "") -> Iterator[None]:
-    """Ctrl-C leaves; the run goes on, and ``back`` is the command that looks at it again."""
+def detachable(c: Context, session: str, *, run: bool = False, score: bool = False) -> Iterator[None]:
+    """Ctrl-C leaves; what was started goes on, and the commands that look at it again are said."""
+    ways = {
+        "Come back": f"seodang logs -f {session}" if run else "",
+        "Its score": f"seodang ps -s {session}" if score else "",
+        "Stop it": f"seodang stop {session}" if run else "",
+    }
     try:
         yield
     except KeyboardInterrupt:
-        stop = "" if back else f"   Stop it: seodang stop {session}"
-        c.say(_text.safe(f"\nLeft {session}; it goes on. Come back: {back or 'seodang logs -f ' + session}{stop}"))
+        told = "   ".join(f"{name}: {command}" for name, command in ways.items() if command)
+        c.say(_text.safe(f"\nLeft {session}; it goes on. {told}"))
 
 
 @contextmanager

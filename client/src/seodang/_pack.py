@@ -19,9 +19,11 @@ from seodang._errors import Refused
 
 IGNORE_FILES = (".gitignore", ".nsmlignore")  # the later one wins, so .nsmlignore can take a file back in
 ALWAYS_IGNORED = (".git", ".seodang", "__pycache__/", "*.pyc", ".venv/", ".ipynb_checkpoints/", ".DS_Store")
-CODE_BYTES_MAX = 100 << 20
-ASSIGNMENT_BYTES_MAX = 2 << 30
-FILES_MAX = 10_000
+CODE_BYTES_MAX = 100 << 20  # before compression, as the server's
+CODE_FILES_MAX = 2_000  # as the server's
+ASSIGNMENT_BYTES_MAX = 1 << 30  # as the server's
+ASSIGNMENT_FILES_MAX = 50_000  # as the server's
+UNPACKED_FILES_MAX = 100_000
 UNPACKED_BYTES_MAX = 4 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 
@@ -36,7 +38,8 @@ class Packed:
     skipped: tuple[str, ...]  # links that lead out of the folder
 
 
-def pack(folder: Path, target: IO[bytes], *, obey_ignore_files: bool = True, bytes_max: int = CODE_BYTES_MAX) -> Packed:
+def pack(folder: Path, target: IO[bytes], *, obey_ignore_files: bool = True, bytes_max: int = CODE_BYTES_MAX,
+         files_max: int = CODE_FILES_MAX) -> Packed:  # fmt: skip
     """Write ``folder`` to ``target`` as a zip. Raises Refused when it is empty or too large."""
     files: list[tuple[str, Path]] = []
     skipped: list[str] = []
@@ -47,7 +50,7 @@ def pack(folder: Path, target: IO[bytes], *, obey_ignore_files: bool = True, byt
         elif path.is_file():
             files.append((name, path))
     files.sort()
-    size = _checked_size(files, bytes_max)
+    size = _checked_size(files, bytes_max, files_max)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name, path in files:
             _add(archive, name, path)
@@ -172,12 +175,12 @@ def _ignored(name: str, specs: list[tuple[str, pathspec.GitIgnoreSpec]]) -> bool
     return verdict
 
 
-def _checked_size(files: list[tuple[str, Path]], bytes_max: int) -> int:
+def _checked_size(files: list[tuple[str, Path]], bytes_max: int, files_max: int) -> int:
     if not files:
         raise Refused("There are no files to upload here", next="cd to the folder with your code", code="empty")
-    if len(files) > FILES_MAX:
+    if len(files) > files_max:
         raise Refused(
-            f"{len(files)} files here, at most {FILES_MAX} can be uploaded",
+            f"{len(files)} files here, at most {files_max} can be uploaded",
             next="Name what is not code in .nsmlignore",
             code="too_many_files",
         )
@@ -212,7 +215,7 @@ def _digest(target: IO[bytes]) -> str:
 
 
 def _check_unpacked(files: int, size_bytes: int) -> None:
-    if files > 10 * FILES_MAX or size_bytes > UNPACKED_BYTES_MAX:
+    if files > UNPACKED_FILES_MAX or size_bytes > UNPACKED_BYTES_MAX:
         raise Refused(f"The archive would unpack to {files} files, {size_bytes >> 20} MiB", code="too_large")
 
 

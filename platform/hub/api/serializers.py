@@ -35,6 +35,7 @@ class PushInput(serializers.Serializer[None]):
 
 class BundleInput(serializers.Serializer[None]):
     bundle = serializers.FileField()
+    check = serializers.BooleanField(default=False)
 
 
 class ForkInput(serializers.Serializer[None]):

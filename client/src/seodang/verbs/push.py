@@ -75,7 +75,7 @@ def after_start(c: Context, started: dict[str, Any], *, follow: bool, submit: bo
     """Say what was started, and stay with it or not; the exit status."""
     c.say(_text.safe(started["session"]))
     if follow:
-        with detachable(c, started["session"]):
+        with detachable(c, started["session"], run=True, score=submit):
             return follow_run(c, started, submit)
         return 0
     c.say(_text.state_line(started))

@@ -39,7 +39,7 @@ def logs(c: Context, session: str, follow: bool) -> int:
     """What a run printed."""
     found = c.find(session)
     if follow:
-        with detachable(c, session):
+        with detachable(c, session, run=True):
             return follow_run(c, found, submit=False)
         return 0
     follower, offset, done, text = c.follower(), 0, False, []

@@ -22,7 +22,7 @@ def submit(c: Context, session: str, checkpoint: str | None, trial: bool, no_fol
     """Score a checkpoint of a run; without a name, its last."""
     made = c.api.submit(c.find(session)["id"], checkpoint, trial)
     if not no_follow:
-        with detachable(c, session, back=f"seodang ps -s {session}"):
+        with detachable(c, session, score=True):
             made = c.follower().submission(made)
     else:
         c.say(_text.score_line(made))
@@ -59,17 +59,33 @@ def assignment() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def assignment_push(c: Context, folder: Path) -> None:
     """Publish the FOLDER that holds assignment.yaml."""
+    pushed = _send_folder(c, folder)
+    c.answer(pushed)
+    if not c.as_json:
+        c.say(_text.safe(f"{c.course}/{pushed['slug']} version {pushed['version']} ✓"))
+
+
+@verb(assignment, "check")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def assignment_check(c: Context, folder: Path) -> None:
+    """Say every fault of the FOLDER that holds assignment.yaml, and change nothing."""
+    checked = _send_folder(c, folder, check=True)
+    c.answer(checked)
+    if not c.as_json:
+        c.say(_text.safe(f"{checked['slug']} can be published ✓  Next: seodang assignment push {folder}"))
+
+
+def _send_folder(c: Context, folder: Path, *, check: bool = False) -> dict[str, Any]:
     if not (folder / "assignment.yaml").is_file():
         raise Usage(f"There is no assignment.yaml in {folder}", next="Name the assignment's folder")
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as bundle:
         # The folder's data is often ignored by git, and must go all the same.
-        packed = _pack.pack(folder, bundle, obey_ignore_files=False, bytes_max=_pack.ASSIGNMENT_BYTES_MAX)
+        packed = _pack.pack(folder, bundle, obey_ignore_files=False, bytes_max=_pack.ASSIGNMENT_BYTES_MAX,
+                             files_max=_pack.ASSIGNMENT_FILES_MAX)  # fmt: skip
         with progress(c, bundle) as advance:
-            pushed = c.api.push_assignment(c.course, bundle, advance)
+            answer: dict[str, Any] = c.api.push_assignment(c.course, bundle, advance, check=check)
     tell_packed(c, packed)
-    c.answer(pushed)
-    if not c.as_json:
-        c.say(_text.safe(f"{c.course}/{pushed['slug']} version {pushed['version']} ✓"))
+    return answer
 
 
 def _precise(score: Any, precision: Any) -> str:
