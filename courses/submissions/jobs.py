@@ -5,22 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from pathlib import PurePosixPath
 
 from courses.assignments.models import AssignmentVersion
 from courses.submissions import code
 from courses.submissions.models import Run, Submission
 from runner.spec import INSIDE, MLFLOW_PORT, SDK, JobSpec, Limits, TreeInput
 
+INTERPRETERS = {".py": "python3", ".sh": "bash"}
 PREFLIGHT_SECONDS = 60
 PREDICT_SECONDS_MAX = 600
 SCORE_SECONDS_MAX = 300
 
 
 def command_of(run: Run) -> tuple[str, ...]:
-    """The student's command. An entry that is only a file is run by Python. Raises ValueError on bad quotes."""
+    """The student's command. An entry that is only a script gets its interpreter. Raises ValueError on bad quotes."""
     words = shlex.split(run.entry)
-    if len(words) == 1 and words[0].endswith(".py"):
-        words = ["python3", *words]
+    interpreter = INTERPRETERS.get(PurePosixPath(words[0]).suffix) if len(words) == 1 else None
+    words = [interpreter, *words] if interpreter else words
     return tuple(words + shlex.split(run.args))
 
 

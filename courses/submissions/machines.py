@@ -11,8 +11,8 @@ from django.utils import timezone
 from courses.assignments.queries import assignments
 from courses.roster.models import Membership
 from courses.roster.rules import allowed
+from courses.submissions.admission import submissions_today
 from courses.submissions.models import Run
-from courses.submissions.services import submissions_today
 from courses.teams.models import TeamMember
 from courses.teams.queries import team_of
 from runner import states

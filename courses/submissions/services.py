@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import shlex
-import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +14,16 @@ from django.utils.translation import gettext as _
 from courses.assignments.bundle import AssignmentConfig
 from courses.assignments.models import Assignment
 from courses.audit.models import record
-from courses.errors import Forbidden, Invalid, NotFound, Refused
-from courses.roster.models import Membership
+from courses.errors import Forbidden, NotFound, Refused
 from courses.roster.queries import membership, require
 from courses.roster.rules import allowed
-from courses.sentences import join, read, tell
-from courses.submissions import code, jobs, notebooks, resources
+from courses.sentences import join, tell
+from courses.submissions import admission, code, jobs, notebooks, pushes, resources
 from courses.submissions.models import Checkpoint, Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team
 from courses.teams.services import team_for
 from runner import archives, blobs, notify, queue
-
-CODE_BOUNDS = archives.Bounds(files=2_000, total_bytes=100 << 20, file_bytes=50 << 20)
 
 
 def start_run(
@@ -45,11 +39,11 @@ def start_run(
     require(place, "push_run")
     if idempotency_key and (known := Run.objects.filter(owner=actor, idempotency_key=idempotency_key).first()):
         return known
-    _require_open(assignment, place)
+    admission.require_open(assignment, place)
     version = assignment.current
     entry = entry.strip() or (notebooks.ALONE if notebooks.is_notebook(archive) else version.config.entry)
-    _check_command(entry, args)
-    _require_room(actor, assignment, submit)
+    pushes.check_command(entry, args)
+    admission.require_room(actor, assignment, submit)
     chosen = _resources(version.config, wishes or {})
     gpus, most = int(chosen.get("gpus", version.config.gpus)), queue.largest_node_gpus()
     if gpus > most:
@@ -62,10 +56,10 @@ def start_run(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "code"
         folder.mkdir()
-        entry = _unpack(archive, folder, entry)
-        _check_entry(entry, folder)
+        entry = pushes.unpack(archive, folder, entry)
+        pushes.check_entry(entry, folder)
         if submit:
-            _require_a_way_to_predict(entry, code.in_folder(folder))
+            pushes.require_a_way_to_predict(entry, code.in_folder(folder))
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         sha = blobs.put(archives.pack(folder))
     fields = {
@@ -83,6 +77,7 @@ def start_run(
 def _create(actor: Any, assignment: Assignment, fields: dict[str, Any], parent: Run | None) -> Run:
     team = team_for(actor, assignment.course, assignment.slug)
     Team.objects.select_for_update().get(pk=team.pk)  # run numbers follow each other
+    admission.require_a_place_in_the_queue(team, assignment)
     last = Run.objects.filter(team=team, assignment=assignment).order_by("-number").values_list("number", flat=True)
     run = Run.objects.create(
         assignment=assignment, version=assignment.current, team=team, owner=actor, parent=parent,
@@ -104,105 +99,11 @@ def _share_path(run: Run) -> str:
     return f"{run.assignment.course.slug}/{run.team_id}"
 
 
-def _require_course_open(place: Membership) -> None:
-    if not place.course.is_open and not allowed(place.role, "see_all_runs"):
-        raise Refused("course_closed", _("The course is closed."), _("Ask your instructor."))
-
-
-def _require_open(assignment: Assignment, place: Membership) -> None:
-    now = timezone.now()
-    if allowed(place.role, "see_all_runs"):
-        return
-    _require_course_open(place)
-    if now < assignment.opens_at:
-        raise Refused("not_open_yet", _("The assignment opens %s.") % assignment.opens_at.isoformat())
-    if now > assignment.due_at:
-        raise Refused("past_due", _("The deadline was %s.") % assignment.due_at.isoformat(), _("Ask for an extension."))
-
-
-def _require_room(actor: Any, assignment: Assignment, submit: bool) -> None:
-    """The team is not too large, and what is to be submitted at the end still may be. Raises Refused."""
-    team = team_queries.team_of(actor, assignment.course, assignment.slug)
-    if team is None:
-        return
-    config = assignment.current.config
-    if (size := team.members.count()) > config.team_size:
-        raise Refused(
-            "team_too_large",
-            _("Your team has %(size)d members; this assignment allows %(most)d.")
-            % {"size": size, "most": config.team_size},
-            _("Some of you must leave the team, on its page."),
-        )
-    if submit:
-        _require_a_submission_left(team, assignment)
-
-
-def _require_a_submission_left(team: Team, assignment: Assignment) -> None:
-    limit = assignment.current.config.submissions_per_day
-    used = submissions_today(team, assignment)
-    if used >= limit:
-        raise Refused(
-            "day_limit",
-            _("Your team used %(used)d of %(limit)d submissions today.") % {"used": used, "limit": limit},
-            _("Try it free on the sample with -t, or submit after midnight."),
-        )
-
-
 def _resources(config: AssignmentConfig, wishes: Mapping[str, Any]) -> resources.Asked:
     try:
         return resources.asked(config, wishes)
     except resources.Beyond as error:
         raise Refused("beyond_limits", str(error), _("Leave the option out to get what is given.")) from None
-
-
-def _unpack(archive: Path, folder: Path, entry: str) -> str:
-    """The push's files in ``folder``; the entry, with a notebook's script in the notebook's place."""
-    try:
-        if notebooks.is_notebook(archive):
-            shutil.copyfile(archive, folder / notebooks.ALONE)
-        else:
-            archives.unzip(archive, folder, CODE_BOUNDS)
-    except archives.ArchiveError as error:
-        raise Invalid("archive", read(error.written), _("Nothing was started.")) from error
-    if not any(folder.iterdir()):
-        raise Invalid("empty_push", _("There is no file in it."), _("Push the folder that has your code."))
-    try:
-        return notebooks.as_script(entry, folder)
-    except notebooks.BadNotebook as error:
-        raise Invalid(
-            "notebook", read(error.written), _("Nothing was started. Save the notebook again, or push it as a script.")
-        ) from error
-
-
-def _check_command(entry: str, args: str) -> None:
-    try:
-        words = shlex.split(entry) + shlex.split(args)
-    except ValueError as error:
-        raise Invalid("entry", _("The command cannot be read: %s.") % error, _("Check the quotes.")) from None
-    if not words or any("\0" in word for word in words):
-        raise Invalid("entry", _("The command is empty."), _("Name the file to run with -e."))
-
-
-def _check_entry(entry: str, folder: Path) -> None:
-    name = jobs.entry_file(entry)
-    path = (folder / name).resolve()
-    if name and not (path.is_relative_to(folder.resolve()) and path.is_file()):
-        raise Invalid(
-            "no_entry",
-            _("%s is not in the folder.") % name,
-            _("Push the folder that has it, or name another entry with -e."),
-        )
-
-
-def _require_a_way_to_predict(entry: str, sources: Iterable[tuple[str, bytes]]) -> None:
-    """Refused before the training and not after it."""
-    if not code.can_predict(sources):
-        raise Refused(
-            "no_predict",
-            _("It cannot be submitted: there is no predict.py, and %s never calls nsml.paused().")
-            % (jobs.entry_file(entry) or entry),
-            _("Add a predict.py, or bind infer and call nsml.paused(); or push without --submit."),
-        )
 
 
 def start_job(run: Run) -> None:
@@ -245,10 +146,10 @@ def fork_run(actor: Any, run: Run, *, args: str | None = None, memo: str = "", c
     """
     place = membership(actor, run.assignment.course.slug)
     _require_member(actor, run)
-    _require_open(run.assignment, place)
+    admission.require_open(run.assignment, place)
     found = _checkpoint(run, checkpoint) if checkpoint else None
     chosen = run.args if args is None else args
-    _check_command(run.entry, chosen)
+    pushes.check_command(run.entry, chosen)
     fields = {
         "entry": run.entry, "args": chosen, "memo": memo[:500], "code_sha256": run.code_sha256,
         "code_files": run.code_files, "code_bytes": run.code_bytes, "resources": resources.at_most(run.assignment.current.config, run.resources),
@@ -297,18 +198,20 @@ def _require_member(actor: Any, run: Run) -> None:
 def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False) -> Submission:
     """Have a checkpoint scored, or tried on the public sample. Raises NotFound, Forbidden, Refused."""
     _require_member(actor, run)
-    _require_course_open(membership(actor, run.assignment.course.slug))
+    admission.require_course_open(membership(actor, run.assignment.course.slug))
     found = _checkpoint(run, checkpoint)
-    _require_a_way_to_predict(run.entry, code.of_run(run))
+    pushes.require_a_way_to_predict(run.entry, code.of_run(run))
     Team.objects.select_for_update().get(pk=run.team_id)  # two submits at once count as two
     if trial and not run.version.dataset.sample_inputs_sha256:
         raise Refused("no_sample", _("This assignment has no public sample."), _("Submit without -t."))
-    if not trial:
+    if trial:
+        admission.require_a_trial_left(run.team, run.assignment)
+    else:
         if run.created_at > run.assignment.due_at and not allowed(
             membership(actor, run.assignment.course.slug).role, "see_all_runs"
         ):
             raise Refused("past_due", _("This run was pushed after the deadline."), _("Ask for an extension."))
-        _require_a_submission_left(run.team, run.assignment)
+        admission.require_a_submission_left(run.team, run.assignment)
     submission = Submission.objects.create(run=run, checkpoint=found, owner=actor, trial=trial, counts=not trial)
     job = queue.enqueue(jobs.predict(submission), owner_key=_owner_key(run), share_path=_share_path(run), express=True)
     submission.predict_job = job.id
@@ -317,21 +220,6 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
            checkpoint=found.name)  # fmt: skip
     notify.send(f"run.{run.id}", {"type": "run.changed"})
     return submission
-
-
-def submissions_today(team: Team, assignment: Assignment) -> int:
-    """Counted from the rows: today's, by the site's clock, without those that our fault ended."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Submission.objects.filter(
-        run__team=team, run__assignment=assignment, trial=False, counts=True, created_at__gte=midnight,
-        created_at__lt=midnight + dt.timedelta(days=1),
-    ).count()  # fmt: skip
-
-
-def submissions_left(team: Team, assignment: Assignment) -> tuple[int, int]:
-    """(left today, allowed a day)."""
-    most = assignment.current.config.submissions_per_day
-    return max(0, most - submissions_today(team, assignment)), most
 
 
 def _checkpoint(run: Run, name: str | None) -> Checkpoint:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from typing import Any
 
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
+from django.utils import translation
+from django.utils.translation import gettext
 
 FORM_BYTES = 1 << 20  # what a form adds to its file
 BUNDLES = re.compile(r"^(/api/v1/courses/[^/]+/assignments|/c/[^/]+/assignments/)$")
@@ -31,7 +35,7 @@ class BoundedBody:
         most, taken, answered = bytes_max(scope["path"]), 0, False
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > most:
-            await refuse(send, most)
+            await refuse(scope, send, most)
             return
 
         async def counted() -> Any:
@@ -51,13 +55,14 @@ class BoundedBody:
             await self.app(scope, counted, noted)
         except TooLarge:
             if not answered:
-                await refuse(send, most)
+                await refuse(scope, send, most)
 
 
-async def refuse(send: Any, most: int) -> None:
-    """In the shape of the API's errors."""
-    message = f"The upload is larger than the {most / (1 << 20):.4g} MiB that are taken."
-    words = {"code": "too_large", "message": message, "next": "Name data and outputs in .nsmlignore."}
+async def refuse(scope: dict[str, Any], send: Any, most: int) -> None:
+    """In the shape of the API's errors, and in the sender's language: no middleware has looked at it yet."""
+    with translation.override(translation.get_language_from_request(ASGIRequest(scope, BytesIO()))):
+        message = gettext("The upload is larger than the %s MiB that are taken.") % f"{most / (1 << 20):.4g}"
+        words = {"code": "too_large", "message": message, "next": gettext("Name data and outputs in .nsmlignore.")}
     body = json.dumps({"error": words}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})

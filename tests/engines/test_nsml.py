@@ -12,7 +12,7 @@ from courses.assignments.models import Assignment
 from courses.errors import Refused
 from courses.leaderboards.queries import board
 from courses.sentences import read
-from courses.submissions import queries, services
+from courses.submissions import admission, queries, services
 from courses.submissions.models import Run, Submission
 from hub.tracking.queries import metrics
 from runner.models import Job
@@ -108,4 +108,4 @@ def test_code_that_cannot_predict_is_refused_before_it_trains(world: World, digi
     for trial in (False, True):
         with pytest.raises(Refused, match=r"never calls nsml\.paused"):
             services.submit(world.student, run, "best", trial=trial)
-    assert services.submissions_today(world.team, digits) == 0
+    assert admission.submissions_today(world.team, digits) == 0

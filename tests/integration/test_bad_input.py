@@ -135,10 +135,10 @@ def test_archives_that_are_refused(at_work: ClassAtWork, name: str, settings: An
         assert error["next"]
 
 
-def put(client: Client, upload: SimpleUploadedFile) -> Any:
+def put(client: Client, upload: SimpleUploadedFile, **fields: str) -> Any:
     from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
-    return client.put(BUNDLE, encode_multipart(BOUNDARY, {"bundle": upload}), content_type=MULTIPART_CONTENT)
+    return client.put(BUNDLE, encode_multipart(BOUNDARY, {"bundle": upload, **fields}), content_type=MULTIPART_CONTENT)
 
 
 def test_a_zip_in_a_zip_stays_one_file(at_work: ClassAtWork) -> None:
@@ -167,9 +167,12 @@ def test_a_push_without_a_file(at_work: ClassAtWork, missing: dict[str, str]) ->
 # -- sizes
 
 
-async def raw_post(path: str, declared: int | None, chunks: list[bytes]) -> int:
-    """The status, as a client that speaks HTTP by hand would get it."""
-    headers = [(b"host", b"testserver"), (b"content-type", b"application/octet-stream")]
+async def raw_post(
+    path: str, declared: int | None, chunks: list[bytes], language: str = ""
+) -> tuple[int, dict[str, Any]]:
+    """The status and the answer, as a client that speaks HTTP by hand would get it."""
+    headers = [(b"host", b"testserver"), (b"content-type", b"application/octet-stream"),
+               (b"accept-language", language.encode())]  # fmt: skip
     if declared is not None:
         headers.append((b"content-length", str(declared).encode()))
     scope = {
@@ -180,8 +183,9 @@ async def raw_post(path: str, declared: int | None, chunks: list[bytes]) -> int:
     for chunk in chunks:
         await client.send_input({"type": "http.request", "body": chunk, "more_body": True})
     answer = await client.receive_output(10)
+    body = await client.receive_output(10)
     await client.wait(10)
-    return int(answer["status"])
+    return int(answer["status"]), json.loads(body["body"])
 
 
 @pytest.mark.parametrize("path", [PUSH, "/c/ml/a/digits/", "/accounts/login/", BUNDLE])
@@ -189,8 +193,12 @@ async def test_a_body_over_its_bound_is_refused_before_it_is_kept(path: str, set
     settings.CODE_BYTES_MAX, settings.BUNDLE_BYTES_MAX = 1000, 2000
     most = bounds.bytes_max(path)
     assert most == bounds.FORM_BYTES + (2000 if path == BUNDLE else 1000)
-    assert await raw_post(path, 50 << 30, []) == 413, "50 GB are declared, and none of them is waited for"
-    assert await raw_post(path, None, [b"x" * (1 << 19)] * 3) == 413, "nothing is declared, and it goes on and on"
+    declared, error = await raw_post(path, 50 << 30, [])
+    assert declared == 413, "50 GB are declared, and none of them is waited for"
+    assert "MiB that are taken" in error["error"]["message"] and error["error"]["next"]
+    endless, error = await raw_post(path, None, [b"x" * (1 << 19)] * 3, "ko-KR,ko;q=0.9")
+    assert endless == 413, "nothing is declared, and it goes on and on"
+    assert "MiB" in error["error"]["message"] and "larger" not in error["error"]["message"], "in the sender's language"
 
 
 def test_a_push_over_its_bound(at_work: ClassAtWork, settings: Any) -> None:
@@ -277,6 +285,16 @@ def test_all_faults_come_at_once_with_their_lines(at_work: ClassAtWork) -> None:
         "metrics.0.goal": next(number for words, number in where.items() if "macro_f1" in words),
         "metrics.1.goal": next(number for words, number in where.items() if "accuracy" in words),
     }
+
+
+def test_a_check_says_the_same_and_changes_nothing(at_work: ClassAtWork) -> None:
+    wrong = YAML.replace("version: 1", "version: 2")
+    teacher, faulty, sound = client_of(at_work.world.teacher), bundle(wrong), bundle(YAML)
+    with nothing_changes():
+        refused, taken = put(teacher, faulty, check="1"), put(teacher, sound, check="1")
+    assert [one["key"] for one in refused.json()["error"]["details"]] == ["version"]
+    assert (taken.status_code, taken.json()) == (200, {"slug": "digits", "version": None})
+    assert put(client_of(at_work.world.student), bundle(YAML), check="1").status_code == 403
 
 
 def test_faults_of_the_folder_come_at_once_with_their_lines(at_work: ClassAtWork) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from courses.assignments.models import Assignment
 from courses.roster.services import create_token, set_open
-from courses.submissions import services
+from courses.submissions import admission, services
 from courses.submissions.models import Run, Submission
 from courses.teams.services import answer, invite
 from runner import queue
@@ -99,6 +99,30 @@ def test_the_days_submissions_bind_submits_and_not_pushes_or_trials(at_work: Cla
     assert client.post(where, {"checkpoint": "best", "trial": "true"}).status_code == 201
     Submission.objects.filter(trial=False).update(counts=False)  # the platform's fault, or the scorer's
     assert client.post(where, {"checkpoint": "best"}).status_code == 201
+
+
+def test_a_script_that_pushes_in_a_loop_comes_to_an_end(at_work: ClassAtWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    team, client = client_of(at_work.world.student), client_of(at_work.world.teammate)
+    monkeypatch.setattr(admission, "ACTIVE_MAX", 3)  # of which the class has one
+    active = [push(team).json()["id"] for _ in range(2)]  # type: ignore[attr-defined]
+    with nothing_changes():
+        for refused in (push(client), client.post(f"/api/v1/runs/{at_work.run.pk}/fork")):
+            error = refused.json()["error"]  # type: ignore[attr-defined]
+            assert error["message"] == "3 runs of your team wait or run already."
+            assert "seodang stop" in error["next"]
+    assert push(client_of(at_work.world.ta)).status_code == 201, "another team's queue is its own"  # type: ignore[attr-defined]
+    Run.objects.filter(pk=active[0]).update(state="stopped")
+    assert push(client).status_code == 201  # type: ignore[attr-defined]
+
+
+def test_trials_at_once_are_bounded(at_work: ClassAtWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "TRIALS_MAX", 1)
+    client, where = client_of(at_work.world.student), f"/api/v1/runs/{at_work.run.pk}/submissions"
+    assert client.post(where, {"trial": "true"}).status_code == 201
+    with nothing_changes():
+        assert client.post(where, {"trial": "true"}).json()["error"]["code"] == "too_many_trials"
+    Submission.objects.filter(trial=True).update(state="scored")
+    assert client.post(where, {"trial": "true"}).status_code == 201
 
 
 def test_a_closed_course_shows_everything_and_starts_nothing(at_work: ClassAtWork) -> None:

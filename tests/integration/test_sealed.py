@@ -10,7 +10,7 @@ import pytest
 from courses.assignments.models import Assignment
 from courses.errors import NotFound, Refused
 from courses.sentences import read
-from courses.submissions import queries, services
+from courses.submissions import admission, queries, services
 from courses.submissions.models import Checkpoint, Run, ScoreEvent, Submission
 from runner import blobs
 from runner.models import Attempt, Job, Lease
@@ -229,7 +229,7 @@ def test_a_broken_scorer_costs_no_attempt(world: World, digits: Assignment, work
     assert "instructor's fault" in read(submission.sentence)
     assert "7,7,7" not in read(submission.sentence)
     assert "7,7,7" in submission.staff_detail
-    assert services.submissions_today(world.team, digits) == 0
+    assert admission.submissions_today(world.team, digits) == 0
 
 
 def test_the_days_limit_refuses_and_the_limit_at_once_waits(

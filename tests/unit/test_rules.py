@@ -11,8 +11,24 @@ import pytest
 from courses.assignments.bundle import AssignmentConfig, BundleError, parse
 from courses.leaderboards.ranking import Scored, rank
 from courses.roster import rules as roster
-from courses.submissions import rules
+from courses.submissions import jobs, rules
+from courses.submissions.models import Run
 from runner import states
+
+
+@pytest.mark.parametrize(
+    ("entry", "command"),
+    [
+        ("train.py", ("python3", "train.py")),
+        ("run.sh", ("bash", "run.sh")),
+        ("sh run.sh", ("sh", "run.sh")),
+        ("python3 -u train.py", ("python3", "-u", "train.py")),
+        ("'my code.py'", ("python3", "my code.py")),
+    ],
+)
+def test_an_entry_that_is_only_a_script_gets_its_interpreter(entry: str, command: tuple[str, ...]) -> None:
+    assert jobs.command_of(Run(entry=entry, args="")) == command
+
 
 YAML = """\
 version: 1

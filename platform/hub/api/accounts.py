@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth import authenticate
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
@@ -58,10 +59,10 @@ class Login(APIView):
         given = clean(serializers.LoginInput, request)
         user = authenticate(request._request, username=given["username"], password=given["password"])
         if user is None:
-            raise AuthenticationFailed("This username and password do not match.", "login_failed")
+            raise AuthenticationFailed(_("This username and password do not match."), "login_failed")
         factors = list(Authenticator.objects.filter(user=user))
         if factors and not any(one.wrap().validate_code(given["code"]) for one in factors if given["code"]):
-            raise AuthenticationFailed("This account also asks for the code of its second factor.", "second_factor")
+            raise AuthenticationFailed(_("This account also asks for the code of its second factor."), "second_factor")
         return Response({"token": create_token(user, given["name"]), "username": user.get_username()})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -19,7 +20,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         user = user_for_token(token.strip())
         if user is None:
-            raise AuthenticationFailed("This token is unknown, expired or revoked.", "token_invalid")
+            raise AuthenticationFailed(gettext("This token is unknown, expired or revoked."), "token_invalid")
         return user, None
 
     def authenticate_header(self, request: Request) -> str:

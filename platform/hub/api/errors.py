@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, views
 from rest_framework.response import Response
 
 from courses.errors import CourseError, NotFound
 
 NEXT = {
-    401: "Log in: seodang login ADDRESS",
-    403: "Ask your instructor for access.",
-    404: "Check the address.",
-    429: "Wait a minute, then try again.",
+    401: _("Log in: seodang login ADDRESS"),
+    403: _("Ask your instructor for access."),
+    404: _("Check the address."),
+    429: _("Wait a minute, then try again."),
 }
 
 
@@ -37,7 +39,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return response
     codes = error.get_codes()
     code = codes if isinstance(codes, str) else "invalid"
-    message = str(error.detail) if isinstance(codes, str) else "Some fields are missing or malformed."
+    message = str(error.detail) if isinstance(codes, str) else gettext("Some fields are missing or malformed.")
     details = [] if isinstance(codes, str) else [{"fields": error.detail}]
-    response.data = body(code, message, NEXT.get(response.status_code, "Mend the request."), details)
+    response.data = body(code, message, str(NEXT.get(response.status_code, _("Mend the request."))), details)
     return response

@@ -12,13 +12,14 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from courses.assignments import queries as assignments
-from courses.assignments.services import push_bundle
+from courses.assignments.services import check_bundle, push_bundle
 from courses.errors import Invalid, NotFound
 from courses.leaderboards.queries import board
 from courses.roster import queries as roster
@@ -40,8 +41,9 @@ def uploaded(upload: Any, bytes_max: int) -> Iterator[Path]:
     if (upload.size or 0) > bytes_max:
         raise Invalid(
             "too_large",
-            f"{upload.size:,} bytes are more than the {bytes_max:,} allowed.",
-            "List data and checkpoints in .nsmlignore.",
+            _("%(size)s bytes are more than the %(most)s allowed.")
+            % {"size": f"{upload.size:,}", "most": f"{bytes_max:,}"},
+            _("Name data and outputs in .nsmlignore."),
         )
     with tempfile.NamedTemporaryFile(suffix=".zip") as sink:
         for block in upload.chunks():
@@ -74,11 +76,14 @@ class Assignments(APIView):
 
     @extend_schema(request=serializers.BundleInput, responses=dict)
     def put(self, request: Request, course: str) -> Response:
-        """A new version of an assignment, as a zip of its folder."""
+        """A new version of an assignment, as a zip of its folder; with ``check``, every fault of it and no change."""
         place = roster.membership(request.user, course)
         roster.require(place, "push_assignment")
         given = clean(serializers.BundleInput, request)
         with uploaded(given["bundle"], settings.BUNDLE_BYTES_MAX) as path:
+            if given["check"]:
+                config = check_bundle(request.user, place.course, path)
+                return Response({"slug": config.slug, "version": None})
             version = push_bundle(request.user, place.course, path)
         return Response({"slug": version.assignment.slug, "version": version.number}, status=201)
 
@@ -179,7 +184,7 @@ class Log(APIView):
         """The log from a byte offset."""
         offset = request.query_params.get("offset", "0")
         if not offset.isdecimal() or len(offset) > 15:
-            raise Invalid("offset", "The offset is a number of bytes.", "Begin with offset=0.")
+            raise Invalid("offset", _("The offset is a number of bytes."), _("Begin with offset=0."))
         part = queries.log(queries.run(request.user, run), int(offset))
         return Response({**vars(part), "gap": list(part.gap) if part.gap else None})
 
@@ -218,8 +223,8 @@ class Output(APIView):
         if sha is None:
             raise NotFound(
                 "no_such_file",
-                f"{found.session} left no {path}.",
-                "List them on the run's page, or get all of them: seodang download SESSION PATH",
+                _("%(session)s left no %(path)s.") % {"session": found.session, "path": path},
+                _("List them on the run's page, or get all of them: seodang download SESSION PATH"),
             )
         return attachment(path.rsplit("/", 1)[-1], blobs.open_blob(sha))
 
@@ -255,8 +260,8 @@ class Checkpoint(APIView):
         if one is None:
             raise NotFound(
                 "no_checkpoint",
-                f"{found.session} has no checkpoint {name}.",
-                f"List them: seodang model ls {found.session}",
+                _("%(session)s has no checkpoint %(name)s.") % {"session": found.session, "name": name},
+                _("List them: seodang model ls %s") % found.session,
             )
         return attachment(f"{name}.tar", blobs.open_blob(one.sha256))
 

@@ -11,7 +11,7 @@ from courses.assignments import queries as assignments
 from courses.leaderboards.queries import board as board_view
 from courses.roster import queries as roster
 from courses.roster.rules import allowed
-from courses.submissions import services
+from courses.submissions import admission
 from courses.teams import queries as team_queries
 from hub.tracking import queries as tracking
 from hub.web import folding, summaries
@@ -54,7 +54,7 @@ def board(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shown = context(
         place, "board", listed, assignment=found, config=config, title=in_words(dict(config.title)), view=view, own=own,
         team=team, live=live, leader=view.rows[0] if view.rows else None,
-        just_moved=summaries.just_moved(view.rows), left=services.submissions_left(team, found) if team else None,
+        just_moved=summaries.just_moved(view.rows), left=admission.submissions_left(team, found) if team else None,
         passing=passing, body=body, show=show,
         choices=[(name, WORDS[name]) for name in choices], strip=summaries.strip(view, own),
         boards=[(one, in_words(dict(one.current.config.title))) for one in listed],

@@ -19,7 +19,7 @@ from courses.roster import queries as roster
 from courses.roster.models import Course, Membership, Role, User
 from courses.roster.rules import allowed
 from courses.sentences import read
-from courses.submissions import queries, services
+from courses.submissions import admission, queries
 from courses.submissions.models import Run, RunState, Submission, SubmissionState
 from courses.teams import queries as team_queries
 from courses.teams.models import Team, TeamMember
@@ -70,7 +70,7 @@ def of_student(place: Membership, shown: dict[str, Any]) -> dict[str, Any]:
     return {
         "team": team, "standings": by_assignment, "focus": focus,
         "sizes": {row["board"]: row["teams"] for row in sizes},
-        "left": services.submissions_left(team, focus) if team and focus else None,
+        "left": admission.submissions_left(team, focus) if team and focus else None,
         "has_left": what_is_left(team, focus) if team and focus else [],
     }  # fmt: skip
 
@@ -79,7 +79,7 @@ def what_is_left(team: Team, focus: Assignment) -> list[dict[str, Any]]:
     """The team's limits on one assignment, and how much of each is used."""
     config = focus.current.config
     going = Run.objects.filter(team=team, assignment=focus, state__in=[RunState.STARTING, RunState.RUNNING]).count()
-    left, most = services.submissions_left(team, focus)
+    left, most = admission.submissions_left(team, focus)
     words = _("%(used)d of %(most)d")
     return [
         summaries.meter(

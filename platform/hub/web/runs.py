@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from courses.errors import NotFound
 from courses.roster import queries as roster
 from courses.sentences import read
-from courses.submissions import queries, services
+from courses.submissions import admission, queries, services
 from courses.submissions.models import Run
 from courses.teams import queries as team_queries
 from hub.tracking import queries as tracking
@@ -71,7 +71,7 @@ def moving(found: Run) -> dict[str, Any]:
         "view": queries.run_view(found), "primary": primary, "timeline": rows, "track": history.track(rows),
         "took": history.whole(rows), "use": usage.shown(found),
         "checkpoints": summaries.checkpoints(list(found.checkpoints.all()), sent, primary.name),
-        "left": services.submissions_left(found.team, found.assignment),
+        "left": admission.submissions_left(found.team, found.assignment),
         "has_sample": bool(found.version.dataset.sample_inputs_sha256),
         "live": live_numbers([found])[found.pk] if running else None,
         "node": next((row["label"] for row in rows if row["state"] == "running"), "") if running else "",
