@@ -23,6 +23,7 @@ from runner.worker import INSTANCE_LABEL, Worker
 log = logging.getLogger("seodang.runner")
 RUNNER_LOCK = 7_316_002  # advisory: a second runner on the same database waits for the first to end
 TICK_SECONDS = 1.0  # the slowest that anything is looked at when no event came
+LOG_SECONDS = 0.1  # between two looks for what runs printed
 SWEEP_SECONDS = 60.0  # between two looks for what nobody owns
 THREADS = 12
 
@@ -86,6 +87,7 @@ class Loop:
                 ("events", self._watch),
                 ("outbox", self._deliver),
                 ("usage", self._measure),
+                ("logs", self._tell_logs),
                 ("builds", self._build),
                 ("sweep", self._sweep),
             ]  # fmt: skip
@@ -188,6 +190,14 @@ class Loop:
                 log.warning("action=engine_unavailable error=%s", error)
             except Exception:
                 log.exception("action=measure_failed")
+                connection.close()
+
+    def _tell_logs(self) -> None:
+        while not self.stopping.wait(LOG_SECONDS):
+            try:
+                self.worker.logs.once()
+            except Exception:
+                log.exception("action=logs_failed")
                 connection.close()
 
     def _deliver(self) -> None:

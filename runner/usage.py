@@ -84,7 +84,7 @@ def memory_warning(peak_bytes: int, limit_bytes: int) -> Written | str:
     if 100 * peak_bytes <= WARN_PERCENT * limit_bytes:
         return ""
     return tell(
-        "Memory peaked at {percent} % of its limit; with a little more it would have been stopped. "
+        "Memory peaked at {percent} percent of its limit; with a little more it would have been stopped. "
         "Use smaller batches or fewer workers.",
         percent=min(100, round(100 * peak_bytes / limit_bytes)),
     )

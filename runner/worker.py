@@ -15,8 +15,9 @@ import tarfile
 from django.conf import settings
 from django.utils import timezone
 
-from runner import attempts, blobs, builds, gpus, images, notify, queue, states, usage
+from runner import attempts, blobs, builds, gpus, images, queue, states, usage
 from runner.engines.base import Engine, EngineError, EngineUnavailable, ImageMissing
+from runner.logs import LogWatch
 from runner.models import Attempt, Device, Node
 from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, JobSpec, Mount, Observation
 
@@ -32,7 +33,7 @@ class Worker:
     def __init__(self, engine: Engine, node: str = "local") -> None:
         self.engine = engine
         self.node = node
-        self._log_totals: dict[str, int] = {}
+        self.logs = LogWatch()
 
     def register(self) -> None:
         """Write down this node and its devices; what it has no more is leased to nobody."""
@@ -56,7 +57,7 @@ class Worker:
         if seen.state == "running":
             if attempt.state == "starting":
                 queue.mark_running(attempt)
-            self._tell_log(attempt)
+            self.logs.watch(attempt)
             if stop or self._overdue(attempt):
                 self.engine.stop(seen.name, STOP_GRACE_SECONDS)
             return False
@@ -69,6 +70,7 @@ class Worker:
             attempts.make(attempt, spec.limits)
             self.engine.start(container_spec(attempt, spec, image))
             queue.mark_running(attempt)
+            self.logs.watch(attempt)
         except EngineUnavailable:
             raise  # nothing is known; the next step looks again
         except (EngineError, OSError, tarfile.TarError) as error:  # whatever it is, trying for ever would not mend it
@@ -83,14 +85,6 @@ class Worker:
             return False
         limit = JobSpec.from_json(attempt.job.spec).limits.wall_seconds_max + WALL_SLACK_SECONDS
         return (queue.database_now() - attempt.started_at).total_seconds() > limit
-
-    def _tell_log(self, attempt: Attempt) -> None:
-        total = attempts.log_state(attempt).get("total")
-        key = str(attempt.id)
-        if isinstance(total, int) and self._log_totals.get(key) != total:
-            self._log_totals[key] = total
-            if run := attempt.job.spec["env"].get("SEODANG_RUN"):
-                notify.send(f"run.{run}", {"type": "run.log", "total": total})
 
     def _end(self, attempt: Attempt, seen: Observation, error: str) -> bool:
         """Collect, remove the container, then write the end: the slots are free only when it is gone."""
@@ -115,7 +109,7 @@ class Worker:
         ending = _warned(attempt, ending, spec.limits.memory_bytes)
         if queue.finish(attempt, ending, {**found, "error": error, "image": attempt.detail.get("image", "")}):
             attempts.remove(attempt)  # whoever else ended it does; and what a crash here leaves, the sweep takes away
-        self._log_totals.pop(str(attempt.id), None)
+        self.logs.forget(attempt)
         return True
 
     def sweep(self) -> None:

@@ -27,6 +27,14 @@ def membership(user: Any, course_slug: str) -> Membership:
     return found
 
 
+def membership_in(user: Any, course: int) -> Membership:
+    """The user's place in the course of that id. Raises NotFound."""
+    found = Membership.objects.filter(user_id=user.pk, course=course).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def memberships(user: Any) -> list[Membership]:
     return list(Membership.objects.select_related("course").filter(user=user).order_by("course__slug"))
 

@@ -59,6 +59,21 @@ def test_a_zip_dropped_on_the_page_is_scored(site: Site, browser: Browser, tmp_p
     expect(page.locator("#checkpoints")).to_contain_text("best")
 
 
+def test_a_list_and_a_home_move_by_themselves(site: Site, browser: Browser, tmp_path: Path) -> None:
+    listed, home = site.page(browser, "teacher"), site.page(browser, "ta")
+    listed.goto("/c/ml/runs/?all=1")
+    home.goto("/c/ml/")
+    for page in (listed, home):
+        page.evaluate("window.sameDocument = true")
+    pushed = site.cli("student", "run", "-d", "digits", "-n", "-j", folder=better(tmp_path))
+    run = json.loads(pushed.stdout)
+    for page in (listed, home):
+        line = page.locator("#moving li", has_text=run["session"]).first
+        expect(line).to_be_visible(timeout=30_000)
+        expect(line.locator(".state").first).to_have_text("succeeded", timeout=SCORE_MS_MAX)
+        assert page.evaluate("window.sameDocument"), "the page was not loaded again"
+
+
 def test_an_outsider_sees_no_course(site: Site, browser: Browser) -> None:
     context = browser.new_context(base_url=site.address)
     page = context.new_page()

@@ -150,7 +150,7 @@ def test_hardly_room_in_memory_is_said_at_the_end() -> None:
     assert write(attempt, [1.0, 1.0, int(0.98 * job.spec["limits"]["memory_bytes"]), None, None])
     ended = turn_until(worker, job, "ended")
     assert ended.outcome == "succeeded"
-    assert read(ended.detail["warning"]).startswith("Memory peaked at 98 % of its limit;")
+    assert read(ended.detail["warning"]).startswith("Memory peaked at 98 percent of its limit;")
 
 
 def test_a_next_runner_goes_on_without_a_false_sample() -> None:

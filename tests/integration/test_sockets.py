@@ -33,6 +33,8 @@ TABLE = """
                        anon   outs   rival  stud   mate   obs    ta     teach
 board/{assignment}/    closed closed open   open   open   open   open   open
 run/{run}/             closed closed closed open   open   closed open   open
+course/{course}/       closed closed closed closed closed closed open   open
+course/9999999/        closed closed closed closed closed closed closed closed
 board/9999999/         closed closed closed closed closed closed closed closed
 """
 
@@ -113,7 +115,7 @@ def test_the_cast_at_every_socket(at_work: ClassAtWork) -> None:
     wrong: list[str] = []
     sockets = []
     for path, answers in rows():
-        where = path.format(assignment=at_work.assignment.pk, run=at_work.run.pk)
+        where = path.format(assignment=at_work.assignment.pk, run=at_work.run.pk, course=at_work.world.course.pk)
         for person, answer in zip(CAST, answers, strict=True):
             user = at_work.people[person]
             sockets.append((f"ws/{path} {person}", answer, by_cookie(user, where)))
@@ -212,6 +214,16 @@ def test_an_open_socket_is_asked_again_even_when_nobody_told(
         await closes(mate, after(TeamMember.objects.filter(user=world.teammate).delete))
         ended = ApiToken.objects.filter(name="old")
         await closes(gone, after(lambda: ended.update(expires_at=timezone.now())))
+
+    play(scenario)
+
+
+def test_a_board_closes_by_the_clock_what_no_event_told(at_work: ClassAtWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "RECHECK_BOARD_SECONDS", 0.2)
+    socket = by_cookie(at_work.world.student, f"board/{at_work.assignment.pk}/")
+
+    async def scenario() -> None:
+        await closes(socket, Membership.objects.filter(user=at_work.world.student)._raw_delete, "default")
 
     play(scenario)
 

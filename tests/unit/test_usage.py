@@ -67,7 +67,9 @@ def test_neighbours_become_one_by_weight_and_without_inventing_a_gpu() -> None:
     assert usage._fold([*first, [20.0, 4.0, 20, None, None]], 20.0) == [first[0], [20.0, 3.25, 50, 10.0, 7]]
 
 
-@pytest.mark.parametrize("peak, warns", [(0, ""), (950, ""), (951, "95 %"), (980, "98 %"), (1003, "100 %")])
+@pytest.mark.parametrize(
+    "peak, warns", [(0, ""), (950, ""), (951, "95 percent"), (980, "98 percent"), (1003, "100 percent")]
+)
 def test_memory_warning(peak: int, warns: str) -> None:
     said = read(usage.memory_warning(peak, 1000))
     assert said.startswith(f"Memory peaked at {warns} of its limit;") if warns else said == ""

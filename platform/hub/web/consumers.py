@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import random
 import time
 from importlib import import_module
@@ -15,14 +17,19 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
+from django.db import OperationalError
 from django.urls import path
 
 from courses.errors import CourseError
 from courses.leaderboards.queries import seq_for
-from courses.roster.queries import user_for_token
+from courses.roster.queries import membership_in, require, user_for_token
 from courses.submissions import queries
 
-RECHECK_SECONDS = 30
+log = logging.getLogger("seodang.live")
+RECHECK_SECONDS = (
+    30  # a change of the roster, of a token or of a session is told at once; this is for one that was missed
+)
+RECHECK_BOARD_SECONDS = 120
 GONE = 4404
 
 
@@ -141,8 +148,34 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
 
 class BoardConsumer(Watcher):
-    board_changed = Watcher.forward
-    board_live = Watcher.forward
+    """Watched by a whole class, so whether each still may see it is asked by the clock and not at a message: the first
+    one after a quiet time would wait for 200 questions."""
+
+    checking: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        await super().connect()
+        self.checking = asyncio.create_task(self._keep_checking())
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(RECHECK_BOARD_SECONDS * random.uniform(0.5, 1.0))
+            try:
+                if await self._look() is None:
+                    await self.close(GONE)
+            except OperationalError as error:  # the database is away: nobody knows, and the next time tells
+                log.warning("action=recheck_failed error=%s", error)
+
+    async def disconnect(self, code: int) -> None:
+        if self.checking is not None:
+            self.checking.cancel()
+        await super().disconnect(code)
+
+    async def forward_now(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=encoded.text(message))
+
+    board_changed = forward_now
+    board_live = forward_now
 
     @property
     def key(self) -> int:
@@ -169,8 +202,23 @@ class RunConsumer(Watcher):
         return {"type": "snapshot", "state": run.state}
 
 
+class CourseConsumer(Watcher):
+    """Says that the course's runs or its queue moved, and not how."""
+
+    queue_changed = Watcher.forward
+
+    def group_name(self) -> str:
+        return f"course.{self.scope['url_route']['kwargs']['course']}"
+
+    def look(self) -> dict[str, Any]:
+        place = membership_in(self.user, self.scope["url_route"]["kwargs"]["course"])
+        require(place, "see_all_runs")
+        return {"type": "snapshot"}
+
+
 def routes(prefix: str) -> list[Any]:
     return [
         path(f"{prefix}board/<int:assignment>/", BoardConsumer.as_asgi()),
         path(f"{prefix}run/<uuid:run>/", RunConsumer.as_asgi()),
+        path(f"{prefix}course/<int:course>/", CourseConsumer.as_asgi()),
     ]

@@ -24,7 +24,7 @@ from courses.submissions.models import Run, RunState, Submission, SubmissionStat
 from courses.teams import queries as team_queries
 from courses.teams.models import Team, TeamMember
 from hub.web import summaries
-from hub.web.pages import context, page
+from hub.web.pages import context, page, watched
 from hub.web.runs import live_numbers
 from hub.web.shown import in_words
 
@@ -50,6 +50,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
         lately=[pair for pair in recent if not pair[0].is_active], next_due=summaries.due_next(upcoming),
         live=live_numbers([run for run, _view in running]),
         pushed=[run.assignment_id for run, _view in recent], upcoming=upcoming,
+        **watched(place, [run for run, _view in recent]),
     )  # fmt: skip
     shown |= of_class(place, listed, upcoming) if is_staff else of_student(place, shown)
     return render(request, "web/course.html", shown)

@@ -18,7 +18,7 @@ from courses.roster import queries as roster
 from courses.submissions import queries
 from courses.submissions.models import Run, RunState, Submission
 from hub.web import summaries
-from hub.web.pages import context, page
+from hub.web.pages import context, page, watched
 from runner import queue as runner_queue
 from runner.models import Device, Lease
 
@@ -53,7 +53,7 @@ def gpus(request: HttpRequest, slug: str) -> HttpResponse:
             place, "gpus", nodes=nodes, queue=queries.queue(place.course), slots=len(tiles),
             busy=uses["busy"] + uses["idle"], idle=uses["idle"], drained=uses["drained"],
             gpus=runner_queue.largest_node_gpus(), most=teams[0] if teams and teams[0][1] > 1 else None,
-            longest=waiting.aggregate(at=Min("created_at"))["at"],
+            longest=waiting.aggregate(at=Min("created_at"))["at"], **watched(place, [], every_seconds=10),
         ),
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -16,7 +16,9 @@ from courses.assignments.models import Assignment
 from courses.errors import CourseError, Invalid
 from courses.roster.models import Membership
 from courses.roster.rules import allowed
+from courses.submissions.models import Run
 
+WATCHED_MAX = 8  # sockets a page
 View = Callable[..., HttpResponse]
 
 
@@ -39,6 +41,18 @@ def refuse_nul(request: HttpRequest) -> None:
     given = [value for _name, values in request.POST.lists() for value in values]
     if any("\0" in value for value in given):
         raise Invalid("nul", _("A field holds a NUL character."), _("Take it out and send it again."))
+
+
+def watched(place: Membership, runs: Iterable[Run], every_seconds: int = 60) -> dict[str, Any]:
+    """A page that is read anew when one of ``runs`` moves, for staff when any of the course's does, and now and then.
+
+    A student's page follows its own runs alone: 300 pages that follow 300 pushes would ask 90,000 times.
+    """
+    if allowed(place.role, "see_all_runs"):
+        paths = [f"course/{place.course_id}"]
+    else:
+        paths = [f"run/{run.pk}" for run in runs if run.is_active][:WATCHED_MAX]
+    return {"watch": " ".join(paths), "watch_every": every_seconds}
 
 
 def whole_number(text: str) -> int:

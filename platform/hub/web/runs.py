@@ -21,7 +21,7 @@ from courses.submissions.models import Run
 from courses.teams import queries as team_queries
 from hub.tracking import queries as tracking
 from hub.web import diffs, history, summaries, usage
-from hub.web.pages import context, page
+from hub.web.pages import context, page, watched
 from hub.web.shown import code_html, in_words
 
 LOG_SHOWN_MAX = 20_000  # letters that the page itself brings
@@ -34,7 +34,11 @@ def runs(request: HttpRequest, slug: str) -> HttpResponse:
     place = roster.membership(request.user, slug)
     everyone = request.GET.get("all") == "1"
     found = [(run, queries.run_view(run)) for run in queries.runs(place, all_teams=everyone, limit=100)]
-    return render(request, "web/runs.html", context(place, "runs", runs=found, everyone=everyone))
+    return render(
+        request,
+        "web/runs.html",
+        context(place, "runs", runs=found, everyone=everyone, **watched(place, [run for run, _view in found])),
+    )
 
 
 @page
