@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+from bench import table
 from hub.reference import pages
 from seodang.cli import cli
 
@@ -68,3 +70,10 @@ def test_the_scripts_that_the_how_tos_name_are_there() -> None:
     for page in (DOCS / "how-to").glob("*.md"):
         for path in re.findall(r"`(examples/[\w./-]+)`", page.read_text()):
             assert (ROOT / path).exists(), (page.name, path)
+
+
+def test_readme_quotes_the_figures_as_they_were_measured() -> None:
+    results = json.loads((ROOT / "bench" / "results.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert table.quote(results) in readme
+    assert table.quoted(readme, results) == readme
