@@ -102,7 +102,7 @@ def main() -> int:
         ensure_docker()
         tools = dict(TOOLS)
         if options.tests:
-            tools["chromium"] = "chromium"
+            tools |= {"chromium": "chromium", "runsc": "runsc"}
         install(tools)
     except HostError as error:
         print(error, file=sys.stderr)

@@ -72,6 +72,7 @@ class Node(models.Model):
     cpus = models.FloatField(default=0)
     memory_bytes = models.PositiveBigIntegerField(default=0)
     drained = models.BooleanField(default=False)
+    runtimes = models.JSONField(default=list)  # that its engine can run containers under, besides its own
     seen_at = models.DateTimeField(null=True)
 
 

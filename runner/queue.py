@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from runner import notify, policy, states
-from runner.models import Attempt, Device, Job, JobState, Lease, OutboxEvent
+from runner.models import Attempt, Device, Job, JobState, Lease, Node, OutboxEvent
 from runner.sentences import Said, tell
 from runner.spec import JobSpec
 
@@ -72,6 +72,11 @@ def largest_node_gpus() -> int:
     """GPUs of the node that has most."""
     nodes = Counter(Device.objects.filter(kind="gpu", gone=False).values_list("node_id", flat=True))
     return max(nodes.values(), default=0)
+
+
+def has_runtime(name: str) -> bool:
+    """Whether some node runs containers under it; "" is the engine's own, which each has."""
+    return not name or Node.objects.filter(runtimes__contains=[name]).exists()
 
 
 def enqueue(

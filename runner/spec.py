@@ -56,6 +56,7 @@ class JobSpec:
     collect_files: tuple[str, ...] = ()  # names of regular files directly under /out
     collect_checkpoints: bool = False
     collect_outputs: bool = False
+    runtime: str = ""  # the engine's own where it is ""; else one that the node must have, as "runsc", which is gVisor
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -37,7 +37,9 @@ class Worker:
 
     def register(self) -> None:
         """Write down this node and its devices; what it has no more is leased to nobody."""
-        node, _ = Node.objects.update_or_create(name=self.node, defaults={"seen_at": timezone.now()})
+        node, _ = Node.objects.update_or_create(
+            name=self.node, defaults={"seen_at": timezone.now(), "runtimes": sorted(self.engine.runtimes())}
+        )
         present = []
         for device in inventory(self.node):
             present.append(device.pop("uuid"))
@@ -170,6 +172,7 @@ def container_spec(attempt: Attempt, spec: JobSpec, image: str) -> ContainerSpec
         mounts=tuple(mounts),
         limits=spec.limits,
         device_uuids=tuple(leased),
+        runtime=spec.runtime,
     )
 
 

@@ -44,7 +44,7 @@ SCHEMA: dict[str, Any] = {
         entry={"type": "string", "minLength": 1, "maxLength": 300},
         resources=_object(
             [], gpus={"type": "integer", "minimum": 0, "maximum": 64}, cpus={"type": "number", "exclusiveMinimum": 0, "maximum": 1024},
-            memory=_size, minutes={**_positive, "maximum": 10080}, output=_size,
+            memory=_size, minutes={**_positive, "maximum": 10080}, output=_size, isolation={"enum": ["container", "gvisor"]},
         ),
         data=_object(
             ["license", "train", "test", "labels"], license=_spdx, source={"type": "string", "maxLength": 300}, train=_path, test=_path, labels=_path,
@@ -110,6 +110,7 @@ class AssignmentConfig:
     memory_bytes: int
     minutes: int
     output_bytes: int
+    isolation: str  # container, or gvisor: a kernel of its own between the code and the node's
     license: str
     source: str
     paths: Mapping[str, str]  # train, test, labels, sample, baseline
@@ -148,6 +149,7 @@ class AssignmentConfig:
             memory_bytes=size_bytes(resources.get("memory", "1G")),
             minutes=resources.get("minutes", 10),
             output_bytes=size_bytes(resources.get("output", "256M")),
+            isolation=resources.get("isolation", "container"),
             license=data["license"],
             source=data.get("source", ""),
             paths=paths,

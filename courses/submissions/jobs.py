@@ -13,6 +13,7 @@ from courses.submissions.models import Run, Submission
 from runner.spec import INSIDE, MLFLOW_PORT, SDK, JobSpec, Limits, TreeInput
 
 INTERPRETERS = {".py": "python3", ".sh": "bash"}
+RUNTIMES = {"container": "", "gvisor": "runsc"}  # isolation → the engine's word for it
 PREFLIGHT_SECONDS = 60
 PREDICT_SECONDS_MAX = 600
 SCORE_SECONDS_MAX = 300
@@ -58,6 +59,11 @@ def _limits(version: AssignmentVersion, seconds: int, output_bytes: int | None =
     )
 
 
+def runtime(version: AssignmentVersion) -> str:
+    """What student code runs under. The scorer is the staff's and needs none."""
+    return RUNTIMES[version.config.isolation]
+
+
 def preflight(run: Run) -> JobSpec:
     """A look at the code on a CPU, with no data and before anything is leased that is scarce."""
     return JobSpec(
@@ -68,6 +74,7 @@ def preflight(run: Run) -> JobSpec:
         inputs=(TreeInput(run.code_sha256, "/code"),),
         env=_env(run),
         limits=Limits(memory_bytes=1 << 30, wall_seconds_max=PREFLIGHT_SECONDS, output_bytes_max=1 << 20),
+        runtime=runtime(run.version),
     )  # fmt: skip
 
 
@@ -115,6 +122,7 @@ def train(run: Run) -> JobSpec:
         limits=_train_limits(run),
         gpus=int(run.resources.get("gpus", version.config.gpus)),
         tracking=True,
+        runtime=runtime(version),
         collect_checkpoints=True,
         collect_outputs=True,
     )
@@ -153,6 +161,7 @@ def predict(submission: Submission) -> JobSpec:
         limits=_limits(run.version, min(PREDICT_SECONDS_MAX, config.minutes * 60), 64 << 20),
         gpus=config.gpus,
         collect_files=(config.predictions_file,),
+        runtime=runtime(run.version),
     )
 
 

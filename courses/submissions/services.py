@@ -53,6 +53,12 @@ def start_run(
             % {"asked": gpus, "most": most},
             _("Tell your instructor: a node with GPUs must join first."),
         )
+    if not queue.has_runtime(jobs.runtime(version)):
+        raise Refused(
+            "no_such_isolation",
+            _("This assignment asks for gVisor; no node has it."),
+            _("Tell your instructor: the operator must install it on a node."),
+        )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "code"
         folder.mkdir()

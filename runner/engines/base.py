@@ -45,5 +45,8 @@ class Engine(Protocol):
     def remove(self, name: str) -> None:
         """Gone when this returns."""
 
+    def runtimes(self) -> frozenset[str]:
+        """Names of what it can run containers under, as ``runsc``; its own default needs none."""
+
     def events(self, labels: Mapping[str, str]) -> Iterator[str]:
         """Names of containers as they end, until the connection does."""

@@ -113,6 +113,10 @@ class DockerEngine:
                 raise EngineUnavailable(str(error)) from error
             raise EngineUnavailable("The container is being removed.") from error
 
+    def runtimes(self) -> frozenset[str]:
+        found: dict[str, Any] = self._call(self._api.info)
+        return frozenset(found.get("Runtimes") or ())
+
     def events(self, labels: Mapping[str, str]) -> Iterator[str]:
         wanted = [f"{key}={value}" for key, value in labels.items()]
         client = docker.APIClient(base_url=self.address, version="1.41", timeout=3600)

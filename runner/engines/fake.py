@@ -96,6 +96,10 @@ class FakeEngine:
         if found:
             self._tell(found)
 
+    def runtimes(self) -> frozenset[str]:
+        self._answer()
+        return frozenset({"runsc"})
+
     def events(self, labels: Mapping[str, str]) -> Iterator[str]:
         self._answer()
         heard: queue.Queue[str] = queue.Queue()

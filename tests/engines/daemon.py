@@ -34,11 +34,18 @@ with open(os.path.join({folder!r}, state["id"]), "w") as sink:
 """
 
 
+# As docs/how-to/gvisor.md has it: no network, and the gateway's socket, which is mounted, can be connected to.
+GVISOR = """#!/bin/sh
+exec runsc --platform=ptrace --network=none --host-uds=open "$@"
+"""
+
+
 class Daemon:
     """``start`` and ``kill`` as often as you like; the containers and images stay in the folders."""
 
-    def __init__(self, folder: Path, *, hook: bool = False, live_restore: bool = False) -> None:
+    def __init__(self, folder: Path, *, hook: bool = False, live_restore: bool = False, gvisor: bool = False) -> None:
         self.folder = folder
+        self._more: list[str] = []
         self.live_restore = live_restore
         self.asked = folder / "asked"
         self.asked.mkdir()
@@ -46,6 +53,11 @@ class Daemon:
         self.address = f"unix://{self.socket}"
         self._path = os.environ["PATH"]
         self._process: subprocess.Popen[bytes] | None = None
+        if gvisor:
+            wrapper = folder / "runsc"
+            wrapper.write_text(GVISOR)
+            wrapper.chmod(0o755)
+            self._more = ["--add-runtime", f"runsc={wrapper}"]
         if hook:
             bin_folder = folder / "bin"
             bin_folder.mkdir()
@@ -64,7 +76,7 @@ class Daemon:
         words = [
             "dockerd", "--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec"),
             "--pidfile", str(self.folder / "pid"), "-H", self.address, "--bridge=none", "--iptables=false",
-            "--ip-masq=false", *(["--live-restore"] if self.live_restore else []),
+            "--ip-masq=false", *(["--live-restore"] if self.live_restore else []), *self._more,
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -173,9 +185,9 @@ def _small_image() -> Path:
 
 
 @contextlib.contextmanager
-def running_daemon(*, hook: bool = False, live_restore: bool = False) -> Iterator[Daemon]:
+def running_daemon(*, hook: bool = False, live_restore: bool = False, gvisor: bool = False) -> Iterator[Daemon]:
     """A started daemon; everything of it is gone afterwards."""
-    made = Daemon(Path(tempfile.mkdtemp(prefix="sd-dockerd-")), hook=hook, live_restore=live_restore)
+    made = Daemon(Path(tempfile.mkdtemp(prefix="sd-dockerd-")), hook=hook, live_restore=live_restore, gvisor=gvisor)
     try:
         yield made.start()
     finally:

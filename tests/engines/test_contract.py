@@ -79,6 +79,10 @@ def made(request: pytest.FixtureRequest) -> Iterator[Made]:
         found.engine.remove(name)
 
 
+def test_it_names_what_it_can_run_containers_under(made: Made) -> None:
+    assert all(isinstance(one, str) and one for one in made.engine.runtimes())
+
+
 def test_what_never_was(made: Made) -> None:
     name = f"contract-{uuid.uuid4().hex}"
     for _ in range(2):
