@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import os
@@ -17,6 +18,9 @@ from typing import IO
 
 from runner.sentences import Said, tell
 
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+DEPTH_MAX = 12  # folders in folders that are packed
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 UTF8_FLAG = 0x800  # of a zip's entry: its name is UTF-8
 
 
@@ -78,7 +82,8 @@ def unzip(archive: Path, target: Path, bounds: Bounds | None = None) -> list[tup
                 written.append((name, size))
             return sorted(written)
     except READ_ERRORS as error:
-        raise ArchiveError(tell("This is not a readable zip ({error}). Zip the folder again.", error=error)) from error
+        why = getattr(error, "strerror", None) or error  # an OSError's own words name a path of this server
+        raise ArchiveError(tell("This is not a readable zip ({error}). Zip the folder again.", error=why)) from error
 
 
 def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> None:
@@ -89,6 +94,8 @@ def _check(entries: Iterable[tuple[str, zipfile.ZipInfo]], limit: Bounds) -> Non
         mode = entry.external_attr >> 16
         if mode and not (stat.S_ISREG(mode) or stat.S_IFMT(mode) == 0):
             raise ArchiveError(tell("{name} is a link or a device. Put the file itself in.", name=name))
+        if entry.compress_type not in METHODS:  # zipfile unpacks a whole bz2 or LZMA entry before it can be measured
+            raise ArchiveError(tell("{name} is packed by a method that is not taken. Zip with deflate.", name=name))
         if name in seen:
             raise ArchiveError(tell("{name} is in the archive twice.", name=name))
         seen.add(name)
@@ -136,6 +143,30 @@ def pack(folder: Path) -> io.BytesIO:
     return buffer
 
 
+def _open_child(folder: int, name: str, flags: int = 0) -> int | None:
+    """Never a link. None where it is one or is not readable. Raises OSError where this process has no descriptor left:
+    that is no fault of the file's."""
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=folder)
+    except OSError as error:
+        if error.errno in NO_DESCRIPTORS:
+            raise
+        return None
+
+
+def _open_below(directory: int, parts: tuple[str, ...]) -> int | None:
+    """The folder at the end of the path, each step without following a link."""
+    folder: int | None = os.dup(directory)
+    for name in parts:
+        assert folder is not None
+        child = _open_child(folder, name, os.O_DIRECTORY)
+        os.close(folder)
+        folder = child
+        if folder is None:
+            return None
+    return folder
+
+
 def pack_open(directory: int, bounds: Bounds, sink: IO[bytes], only: str = "") -> list[tuple[str, int]]:
     """Tar the regular files under an open directory that hostile code wrote; links and devices are left out.
 
@@ -143,21 +174,27 @@ def pack_open(directory: int, bounds: Bounds, sink: IO[bytes], only: str = "") -
     so nothing outside can be named.
     """
     found: list[tuple[str, int]] = []
-    total = 0
+    total = folders = 0
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        stack: list[tuple[str, int]] = [("", os.dup(directory))]
+        stack: list[tuple[str, ...]] = [()]  # names and not descriptors: there may be ten thousands of folders
         while stack:
-            prefix, folder = stack.pop()
+            parts = stack.pop()
+            folder = _open_below(directory, parts)
+            if folder is None:
+                continue
             try:
-                for name in [only] if only and not prefix else sorted(os.listdir(folder)):
-                    try:
-                        child = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-                    except OSError:
-                        continue  # a link, or not readable
+                for name in [only] if only and not parts else sorted(os.listdir(folder)):
+                    child = _open_child(folder, name)
+                    if child is None:
+                        continue
                     info = os.fstat(child)
-                    relative = f"{prefix}{name}"
-                    if stat.S_ISDIR(info.st_mode) and relative.count("/") < 12:
-                        stack.append((f"{relative}/", child))
+                    relative = "/".join((*parts, name))
+                    if stat.S_ISDIR(info.st_mode) and len(parts) < DEPTH_MAX:
+                        os.close(child)
+                        folders += 1
+                        if folders > bounds.files:
+                            raise ArchiveError("more folders than the output limit")
+                        stack.append((*parts, name))
                         continue
                     with os.fdopen(child, "rb") as source:
                         if not stat.S_ISREG(info.st_mode):

@@ -23,6 +23,8 @@ from runner.spec import CONTAINER_UID, JobSpec, Limits
 IO_BYTES = 16 << 20
 _NAME = re.compile(r"[0-9a-f]{12}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of a socket's folder, of an attempt's
 CHECKPOINTS_MAX = 200
+PROBLEMS_MAX = 20  # that are said
+CHECKPOINT_CHARS_MAX = 128
 OUTPUTS_MAX = 500
 FILE_BYTES_MAX = 64 << 20  # one collected predictions or scores file
 
@@ -167,10 +169,11 @@ def collect(attempt: Attempt, spec: JobSpec) -> dict[str, Any]:
     try:
         for name in spec.collect_files:
             _collect_file(out, name, found)
+        room = spec.limits.output_bytes_max  # of all together: a file with holes takes no room until it is read
         if spec.collect_checkpoints:
-            _collect_checkpoints(out, spec, found)
+            room -= _collect_checkpoints(out, room, found)
         if spec.collect_outputs:
-            _collect_outputs(out, spec, found)
+            _collect_outputs(out, room, found)
         found["overflowed"] = os.path.ismount(folders(attempt).out) and _is_full(out, spec.limits)
     finally:
         os.close(out)
@@ -197,24 +200,30 @@ def _collect_file(out: int, name: str, found: dict[str, Any]) -> None:
         found["problems"].append(str(error))
 
 
-def _collect_checkpoints(out: int, spec: JobSpec, found: dict[str, Any]) -> None:
+def _collect_checkpoints(out: int, room: int, found: dict[str, Any]) -> int:
+    """The bytes that they take. What is beyond ``room`` is left out and said; the newest come first."""
+    taken = 0
     try:
         folder = os.open("checkpoints", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=out)
     except OSError:
-        return
+        return 0
     try:
         names = sorted(os.listdir(folder), key=lambda name: os.lstat(name, dir_fd=folder).st_mtime)
-        for name in names[-CHECKPOINTS_MAX:]:
+        for name in reversed(names[-CHECKPOINTS_MAX:]):
             try:
                 archives.safe_name(name)
+                if len(name) > CHECKPOINT_CHARS_MAX:
+                    raise archives.ArchiveError(f"its name has more than {CHECKPOINT_CHARS_MAX} letters")
                 # The archive holds NAME or NAME/…, so that unpacked at /checkpoint it is /checkpoint/NAME.
-                sha, size = _pack_one(folder, name, spec.limits.output_bytes_max)
+                sha, size = _pack_one(folder, name, room - taken)
             except (archives.ArchiveError, OSError) as error:
                 found["problems"].append(f"checkpoint {name[:80]!r}: {error}")
                 continue
-            found["checkpoints"].append({"name": name[:128], "sha256": sha, "size": size})
+            taken += size
+            found["checkpoints"].insert(0, {"name": name, "sha256": sha, "size": size})
     finally:
         os.close(folder)
+    return taken
 
 
 def _pack_one(folder: int, name: str, size_max: int) -> tuple[str, int]:
@@ -227,14 +236,18 @@ def _pack_one(folder: int, name: str, size_max: int) -> tuple[str, int]:
         return blobs.put(sink), sum(size for _, size in files)
 
 
-def _collect_outputs(out: int, spec: JobSpec, found: dict[str, Any]) -> None:
+def _collect_outputs(out: int, room: int, found: dict[str, Any]) -> None:
     for name in sorted(os.listdir(out))[:OUTPUTS_MAX]:
         if name in {"checkpoints", "lost+found"}:
             continue
         try:
             archives.safe_name(name)  # a name that is no text cannot be written to the database
-            with hostile.open_regular(out, name, spec.limits.output_bytes_max) as source:
+            with hostile.open_regular(out, name, room) as source:
                 size = os.fstat(source.fileno()).st_size
+                room -= size
                 found["outputs"].append({"path": name[:200], "size": size, "sha256": blobs.put(source)})
-        except (FileNotFoundError, hostile.HostileFile, archives.ArchiveError):
+        except (FileNotFoundError, archives.ArchiveError):
             continue
+        except hostile.HostileFile as error:
+            if len(found["problems"]) < PROBLEMS_MAX:
+                found["problems"].append(str(error))

@@ -152,6 +152,7 @@ class Loop:
                     self.wake()
             except Exception as error:  # the engine restarts; ticks go on meanwhile
                 log.warning("action=events_lost error=%s", error)
+            self.worker.doubt()
             self.stopping.wait(1)
 
     def _build(self) -> None:

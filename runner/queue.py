@@ -186,7 +186,7 @@ def schedule(gate: Gate | None = None) -> list[Attempt]:
         if not jobs:
             return []
         running = Counter(
-            Job.objects.filter(state__in=[JobState.STARTING, JobState.RUNNING], kind="run").values_list(
+            Job.objects.filter(state__in=[JobState.STARTING, JobState.RUNNING], owner_running_max__gt=0).values_list(
                 "owner_key", flat=True
             )
         )

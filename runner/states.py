@@ -27,19 +27,34 @@ class Ending:
     warning: str = ""
 
 
-def interrupted(exit_code: int | None, oom_killed: bool, status: Mapping[str, Any], *, stop_requested: bool) -> str:
-    """Why the end is not the command's own, or "". Killed outright, the launcher has no time to write its status; an
+@dataclass(frozen=True)
+class Interrupted:
+    """An end that is not the command's own."""
+
+    why: str
+    certain: bool  # student code can make it look so, unless it is certain
+
+
+KILLED = 137  # process 1 got SIGKILL, which nothing inside its own container can send it
+
+
+def interrupted(
+    exit_code: int | None, oom_killed: bool, status: Mapping[str, Any], *, stop_requested: bool
+) -> Interrupted | None:
+    """Whether the end is not the command's own. Killed outright, the launcher has no time to write its status; an
     engine that goes down asks it to end first; one that was away while the container ended makes up an exit code.
 
-    Student code can forge all three, which gains it no more than the tries that a lost job has.
+    Student code can ask the launcher to end too, or spoil its status: then the worker must know that the engine, or
+    itself, was away.
     """
     if exit_code is None or stop_requested or status.get("timed_out") is True:
-        return ""
+        return None
     if status.get("asked_to_end") is True:
-        return "The container was stopped from outside (its engine went down)."
+        return Interrupted("The container was stopped from outside (its engine went down).", certain=False)
     if exit_code != 0 and not oom_killed and status.get("exit_code") != exit_code:
-        return "The container was killed from outside (its engine went down)."
-    return ""
+        why = "The container was killed from outside (its engine went down)."
+        return Interrupted(why, certain=exit_code == KILLED and "exit_code" not in status)
+    return None
 
 
 def judge(

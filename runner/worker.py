@@ -11,6 +11,8 @@ import dataclasses
 import json
 import logging
 import tarfile
+import time
+import uuid
 
 from django.conf import settings
 from django.utils import timezone
@@ -24,6 +26,7 @@ from runner.spec import GATEWAY, INSIDE, IO, MLFLOW_PORT, SDK, ContainerSpec, Jo
 log = logging.getLogger("seodang.worker")
 INSTANCE_LABEL = "seodang.instance"
 STOP_GRACE_SECONDS = 5
+CLAIM_SECONDS = 20.0  # longer than an engine that is asked to end takes to stop its containers
 WALL_SLACK_SECONDS = 20  # the launcher keeps the limit; this is for one that does not
 
 
@@ -34,9 +37,16 @@ class Worker:
         self.engine = engine
         self.node = node
         self.logs = LogWatch()
+        self._doubt: float | None = None  # monotonic: when the engine, or this process, was last away
+        self._claims: dict[uuid.UUID, float] = {}  # monotonic: when an end first looked like the engine's doing
+
+    def doubt(self) -> None:
+        """The engine was away, or may have been: what looks like its doing is believed of whatever ran until now."""
+        self._doubt = time.monotonic()
 
     def register(self) -> None:
         """Write down this node and its devices; what it has no more is leased to nobody."""
+        self.doubt()  # nobody looked until now
         node, _ = Node.objects.update_or_create(
             name=self.node, defaults={"seen_at": timezone.now(), "runtimes": sorted(self.engine.runtimes())}
         )
@@ -48,6 +58,13 @@ class Worker:
 
     def step(self, attempt: Attempt) -> bool:
         """Advance one attempt; whether it ended."""
+        try:
+            return self._step(attempt)
+        except EngineUnavailable:
+            self.doubt()
+            raise
+
+    def _step(self, attempt: Attempt) -> bool:
         seen = self.engine.poll(str(attempt.id))
         stop = attempt.job.stop_requested_at is not None
         if seen.state in {"absent", "created"}:
@@ -97,8 +114,13 @@ class Worker:
         ran = status.get("wall_seconds")
         if isinstance(ran, int | float) and ran >= spec.limits.wall_seconds_max:
             status["timed_out"] = True  # the launcher did not hold the limit, so the worker did
-        if why := states.interrupted(exit_code, seen.oom_killed, status, stop_requested=stopped):
-            exit_code, error = None, why
+        claim = states.interrupted(exit_code, seen.oom_killed, status, stop_requested=stopped)
+        if claim is not None:
+            believed = claim.certain or self._was_away_since(attempt)
+            if not believed and not self._waited(attempt):
+                return False  # an engine that goes down stops its containers first: it may be away in a moment
+            if believed:
+                exit_code, error = None, claim.why
         found = attempts.collect(attempt, spec)
         self.engine.remove(seen.name)  # also one that was created and could not start
         ending = states.judge(
@@ -112,7 +134,19 @@ class Worker:
         if queue.finish(attempt, ending, {**found, "error": error, "image": attempt.detail.get("image", "")}):
             attempts.remove(attempt)  # whoever else ended it does; and what a crash here leaves, the sweep takes away
         self.logs.forget(attempt)
+        self._claims.pop(attempt.id, None)
         return True
+
+    def _was_away_since(self, attempt: Attempt) -> bool:
+        """Whether the engine or this process was away after the attempt began."""
+        if self._doubt is None:
+            return False
+        began = time.monotonic() - (queue.database_now() - attempt.created_at).total_seconds()
+        return self._doubt > began
+
+    def _waited(self, attempt: Attempt) -> bool:
+        now = time.monotonic()
+        return now - self._claims.setdefault(attempt.id, now) > CLAIM_SECONDS
 
     def sweep(self) -> None:
         """Remove what no live attempt owns: containers of this instance, and folders with their mounts."""

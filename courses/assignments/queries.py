@@ -57,6 +57,12 @@ def readable_data(place: Membership, slug: str) -> DatasetVersion:
     return found.current.dataset
 
 
+def startable(place: Membership, slug: str) -> AssignmentVersion:
+    """The version whose baseline and public sample this person may have. Raises as ``readable_data``."""
+    readable_data(place, slug)
+    return assignment(place.course, slug).current
+
+
 def datasets(place: Membership, word: str = "") -> list[dict[str, Any]]:
     """The data of each assignment that is open to the member; with ``word`` those that speak of it."""
     found = []

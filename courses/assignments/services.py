@@ -65,7 +65,12 @@ def _opened(archive: Path) -> Iterator[tuple[Path, AssignmentConfig, dict[str, A
             ) from None
         except BundleError as error:
             details = [vars(problem) for problem in error.problems]
-            raise Invalid("bundle", str(error), gettext("Mend these lines and push again."), details) from error
+            raise Invalid(
+                "bundle",
+                gettext("The folder cannot be used as it is."),
+                gettext("Mend these lines, then try again."),
+                details,
+            ) from error
         yield folder, config, raw
 
 

@@ -25,4 +25,6 @@ class Entry(models.Model):
 
 def record(actor: Any, action: str, target: object, course_slug: str = "", **detail: object) -> Entry:
     """Write one entry in the caller's transaction."""
-    return Entry.objects.create(actor=actor, action=action, target=str(target), course_slug=course_slug, detail=detail)
+    return Entry.objects.create(
+        actor=actor, action=action, target=str(target)[:200], course_slug=course_slug, detail=detail
+    )

@@ -108,7 +108,7 @@ def create_token(user: Any, name: str, days: int | None = None) -> str:
     ends = None if days is None else timezone.now() + dt.timedelta(days=days)
     token = f"sdg_{secrets.token_urlsafe(30)}"
     ApiToken.objects.create(user=user, name=name[:100] or "token", digest=queries.digest(token), expires_at=ends)
-    record(user, "token.create", name, days=days)
+    record(user, "token.create", name[:100], days=days)
     return token
 
 

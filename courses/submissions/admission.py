@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -90,10 +91,16 @@ def require_a_trial_left(team: Team, assignment: Assignment) -> None:
 def submissions_today(team: Team, assignment: Assignment) -> int:
     """Counted from the rows: today's, by the site's clock, without those that our fault ended."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Submission.objects.filter(
-        run__team=team, run__assignment=assignment, trial=False, counts=True, created_at__gte=midnight,
-        created_at__lt=midnight + dt.timedelta(days=1),
-    ).count()  # fmt: skip
+    return (
+        Submission.objects.filter(_of(team), run__assignment=assignment, trial=False, counts=True)
+        .filter(created_at__gte=midnight, created_at__lt=midnight + dt.timedelta(days=1))
+        .count()
+    )
+
+
+def _of(team: Team) -> Q:
+    """What the team submitted, and what its members did in other teams: a new team begins with what they used."""
+    return Q(run__team=team) | Q(owner__in=team.members.values("user"))
 
 
 def submissions_left(team: Team, assignment: Assignment) -> tuple[int, int]:

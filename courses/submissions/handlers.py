@@ -27,6 +27,9 @@ RUN_SENTENCES = {
     "stopped": tell("Stopped by request. What it saved is kept."),
     "preempted": tell("It made room for others. It cost you nothing."),
 }
+PREDICTIONS_AT_FAULT = 65  # the scorer's exit code for it: EX_DATAERR of sysexits.h
+SCORER_CHARS_SHOWN = 300
+PROBLEM_CHARS_SHOWN = 500
 PREDICT_LIMITS = {
     "out_of_memory": tell("it needed more than the memory limit"),
     "timed_out": tell("it reached the time limit"),
@@ -117,6 +120,8 @@ def _train_ended(job: Job, run: Run) -> None:
     warning = kept(job.detail.get("warning", ""))  # the runner's own words, as the error of a refused one
     refused = kept(job.detail.get("error", "")) if job.outcome == "refused" else ""
     run.sentence = join(refused or run_sentence(job.outcome, run.exit_code, job.tries), warning)
+    if problems := "; ".join(job.detail.get("problems", [])):
+        run.sentence = join(run.sentence, tell("Not kept: {problems}.", problems=problems[:PROBLEM_CHARS_SHOWN]))
     run.outputs = job.detail.get("outputs", [])
     for found in job.detail.get("checkpoints", []):
         Checkpoint.objects.update_or_create(
@@ -181,7 +186,7 @@ def _predict_failed(job: Job, submission: Submission) -> None:
         reason = PREDICT_LIMITS.get(job.outcome) or tell("the log shows why")
         sentence = tell("Predict failed on the public sample (your code): {reason}. It cost nothing.", reason=reason)
     else:
-        files = {path for path, _size in code.files(submission.run)}
+        files = {path: content.count(b"\n") + 1 for path, content in code.of_run(submission.run)}
         place = (
             PREDICT_LIMITS.get(job.outcome)
             or rules.where_it_failed(log, files)
@@ -210,6 +215,12 @@ def _scored(job: Job, submission: Submission) -> None:
         return
     run = submission.run
     sha = job.detail.get("files", {}).get("scores.json")
+    if job.outcome == "failed" and job.detail.get("exit_code") == PREDICTIONS_AT_FAULT:
+        log = log_tail(job)
+        said = next((line for line in reversed(log.splitlines()) if line.strip()), "")
+        sentence = tell("The predictions cannot be scored (your code): {line}", line=said.strip()[:SCORER_CHARS_SHOWN])
+        services.fail_submission(submission, sentence, staff_detail=log)
+        return
     try:
         if job.outcome != "succeeded" or sha is None:
             raise rules.BadScores(f"The scorer ended as {job.outcome}. {'; '.join(job.detail.get('problems', []))}")

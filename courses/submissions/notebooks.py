@@ -64,6 +64,7 @@ def to_script(content: bytes, name: str) -> str:
     try:
         cells = json.loads(content.removeprefix(b"\xef\xbb\xbf"))["cells"]
         codes = [_source(cell) for cell in cells if cell["cell_type"] == "code"]
+        "".join(codes).encode()  # half of a surrogate pair is no text
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BadNotebook(tell("{notebook} is no notebook that can be read. Save it again.", notebook=name)) from None
     # What jupytext reads is made anew: the rest of the file is anybody's, and its parser has no bound on what it raises.

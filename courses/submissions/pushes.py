@@ -14,6 +14,7 @@ from courses.sentences import read
 from courses.submissions import code, jobs, notebooks
 from runner import archives
 
+ENTRY_CHARS_MAX, ARGS_CHARS_MAX = 300, 1000  # as the columns of Run
 CODE_BOUNDS = archives.Bounds(files=2_000, total_bytes=100 << 20, file_bytes=50 << 20)
 
 
@@ -37,6 +38,13 @@ def unpack(archive: Path, folder: Path, entry: str) -> str:
 
 
 def check_command(entry: str, args: str) -> None:
+    if len(entry) > ENTRY_CHARS_MAX or len(args) > ARGS_CHARS_MAX:
+        raise Invalid(
+            "too_long",
+            _("The command may have %(entry)d letters and its arguments %(args)d.")
+            % {"entry": ENTRY_CHARS_MAX, "args": ARGS_CHARS_MAX},
+            _("Put what is longer into a file of your code."),
+        )
     try:
         words = shlex.split(entry) + shlex.split(args)
     except ValueError as error:

@@ -9,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from courses.assignments.bundle import AssignmentConfig
 from runner.sentences import Said, tell
@@ -29,8 +29,9 @@ class BadScores(Said):
 def parse_predictions(content: bytes, config: AssignmentConfig, *, trial: bool = False) -> bytes:
     """The predictions, parsed and written anew in the declared format. Raises BadPredictions.
 
-    A trial's sample has rows of its own number; its scorer checks them.
+    A trial's sample has rows of its own number, no more than the test; its scorer checks them.
     """
+    most = config.rows or ROWS_MAX
     if trial:
         config = dataclasses.replace(config, rows=None)
     if config.predictions_format == "npy":
@@ -39,7 +40,7 @@ def parse_predictions(content: bytes, config: AssignmentConfig, *, trial: bool =
         text = content.decode()
     except UnicodeDecodeError:
         raise BadPredictions(tell("{file} is not UTF-8 text.", file=config.predictions_file)) from None
-    rows = _csv_rows(text, config) if config.predictions_format == "csv" else _jsonl_rows(text, config)
+    rows = _csv_rows(text, config, most) if config.predictions_format == "csv" else _jsonl_rows(text, config, most)
     if config.rows is not None and len(rows) != config.rows:
         raise BadPredictions(
             tell(
@@ -52,14 +53,13 @@ def parse_predictions(content: bytes, config: AssignmentConfig, *, trial: bool =
     return _write(rows, config)
 
 
-def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
+def _csv_rows(text: str, config: AssignmentConfig, most: int) -> list[Sequence[str]]:
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         header = next(reader, [])
         if tuple(cell.strip() for cell in header) != config.columns:
             raise BadPredictions(tell("The first line must be {columns}.", columns=",".join(config.columns)))
         rows: list[Sequence[str]] = []
-        most = config.rows or ROWS_MAX
         for row in reader:
             if not row:
                 continue
@@ -88,7 +88,7 @@ def _csv_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
     return rows
 
 
-def _jsonl_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
+def _jsonl_rows(text: str, config: AssignmentConfig, most: int) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:
@@ -99,6 +99,8 @@ def _jsonl_rows(text: str, config: AssignmentConfig) -> list[Sequence[str]]:
             raise BadPredictions(
                 tell("Line {line} must have the keys {columns}.", line=number, columns=", ".join(config.columns))
             )
+        if len(rows) >= most:
+            raise BadPredictions(tell("{file} has more than {most:,} rows.", file=config.predictions_file, most=most))
         rows.append([json.dumps(value[column]) for column in config.columns])
     return rows
 
@@ -168,13 +170,16 @@ STANDARD_ERRORS = frozenset(
 )
 
 
-def where_it_failed(log_tail: str, own_files: Collection[str]) -> str:
+def where_it_failed(log_tail: str, own_files: Mapping[str, int]) -> str:
     """``infer.py:31 KeyError`` of a traceback: the type if it is a standard one, and the line of their own file.
 
     The message is left out since it may hold test data. So might a made-up type, file or line number in a forged
-    traceback: types are the standard ones, files are ``own_files``, and the line is the last channel, of 20 bits.
+    traceback: types are the standard ones, files are ``own_files``, and the line is one that the file has: as many
+    lines as it has.
     """
-    frames = [frame for frame in FRAME.finditer(log_tail) if frame["file"] in own_files]
+    frames = [
+        frame for frame in FRAME.finditer(log_tail) if 1 <= int(frame["line"][:9]) <= own_files.get(frame["file"], 0)
+    ]
     raised = list(RAISED.finditer(log_tail))
     kind = raised[-1]["type"] if raised else ""
     place = f"{frames[-1]['file']}:{frames[-1]['line']}" if frames else ""

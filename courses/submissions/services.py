@@ -25,6 +25,8 @@ from courses.teams.models import Team
 from courses.teams.services import team_for
 from runner import archives, blobs, notify, queue
 
+PREDICTIONS_AT_ONCE = 1  # of a team and assignment: they go before runs, and one may take ten minutes
+
 
 def start_run(
     actor: Any, assignment: Assignment, archive: Path, *, entry: str = "", args: str = "", memo: str = "",
@@ -219,7 +221,10 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
             raise Refused("past_due", _("This run was pushed after the deadline."), _("Ask for an extension."))
         admission.require_a_submission_left(run.team, run.assignment)
     submission = Submission.objects.create(run=run, checkpoint=found, owner=actor, trial=trial, counts=not trial)
-    job = queue.enqueue(jobs.predict(submission), owner_key=_owner_key(run), share_path=_share_path(run), express=True)
+    job = queue.enqueue(
+        jobs.predict(submission), owner_key=f"{_owner_key(run)}:predict", owner_running_max=PREDICTIONS_AT_ONCE,
+        share_path=_share_path(run), express=True,
+    )  # fmt: skip
     submission.predict_job = job.id
     submission.save(update_fields=["predict_job"])
     record(actor, "submission.try" if trial else "submission.create", run.session, run.assignment.course.slug,
@@ -230,11 +235,23 @@ def submit(actor: Any, run: Run, checkpoint: str | None, *, trial: bool = False)
 
 def _checkpoint(run: Run, name: str | None) -> Checkpoint:
     named = run.checkpoints.filter(name=name).first() if name else best_checkpoint(run)
+    if named is None and name and run.checkpoints.exists():
+        raise NotFound(
+            "no_checkpoint",
+            _("%(session)s has no checkpoint %(name)s.") % {"session": run.session, "name": name},
+            _("List them: seodang model ls %s") % run.session,
+        )
+    if named is None and run.is_active:
+        raise NotFound(
+            "no_checkpoint",
+            _("%s has no checkpoint yet: they come when it ends.") % run.session,
+            _("Follow it: seodang logs -f %s") % run.session,
+        )
     if named is None:
         raise NotFound(
             "no_checkpoint",
-            _("%(session)s has no checkpoint %(name)s.") % {"session": run.session, "name": name or ""},
-            _("A run saves checkpoints under /out/checkpoints; list them with seodang model ls."),
+            _("%s saved no checkpoint.") % run.session,
+            _("Save one under /out/checkpoints, or with nsml.save, and push again."),
         )
     return named
 

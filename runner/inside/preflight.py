@@ -58,7 +58,9 @@ def parse(path):
     shown = os.path.relpath(path, CODE)
     try:
         with open(path, "rb") as source:
-            return ast.parse(source.read(), shown), ""
+            tree = ast.parse(source.read(), shown)
+            compile(tree, shown, "exec", dont_inherit=True)  # finds what parses and is no program: a late __future__
+            return tree, ""
     except SyntaxError as error:
         return None, "%s:%s SyntaxError: %s" % (shown, error.lineno, error.msg)
     except ValueError as error:

@@ -96,7 +96,7 @@ def stops(page: Page) -> list[dict[str, Any]]:
         ("/c/ml/", ["Skip to content", "Home", "Board", "New run"]),
         ("/c/ml/a/digits/", ["code", "args", "memo", "submit", "Push and run"]),
         ("/c/ml/a/digits/board/", ["Skip to content", "Board", "New run"]),
-        ("/runs/{run}/", ["Submit best", "Fork", "Checkpoints 1", "Try free"]),
+        ("/runs/{run}/", ["Fork", "Checkpoints 1", "Try free"]),
     ],
 )
 def test_the_keyboard_reaches_the_main_actions_in_order(

@@ -108,6 +108,7 @@ def test_the_command_ends_while_dockerd_is_away(daemon: Daemon, worker: Worker, 
     while not status.exists():
         assert time.monotonic() < end
         time.sleep(0.02)
+    worker.doubt()  # as the loop does when the stream of events breaks
     daemon.start()
     job = turn_until(worker, job, "ended")
     assert job.outcome == outcome, job.detail
@@ -123,6 +124,7 @@ def test_dockerd_dies_with_everything_of_its(daemon: Daemon, worker: Worker, tmp
     pid = daemon.client.containers.get(str(attempt.id)).attrs["State"]["Pid"]
     daemon.kill()
     os.kill(pid, 9)
+    worker.doubt()
     daemon.start()
     turn(worker)
     job = turn_until(worker, job, "ended")

@@ -44,6 +44,7 @@ GET  /c/ml/gpus/                                    302   404   403   403   403 
 GET  /c/ml/a/digits/                                302   404   200   200   200   200   200   200
 POST /c/ml/a/digits/                                302   404   302   302   302   403   302   302
 GET  /c/ml/a/digits/data/                           302   404   200   200   200   200   200   200
+GET  /c/ml/a/digits/start/                          302   404   200   200   200   200   200   200
 GET  /c/ml/a/digits/board/                          302   404   200   200   200   200   200   200
 GET  /c/ml/a/digits/board/?fragment=1               302   404   200   200   200   200   200   200
 GET  /runs/{run}/                                   302   404   404   200   200   404   200   200
@@ -68,6 +69,7 @@ GET  /api/v1/courses/ml/assignments                 401   404   200   200   200 
 PUT  /api/v1/courses/ml/assignments                 401   404   403   403   403   403   403   400
 POST /api/v1/courses/ml/assignments/digits/runs     401   404   201   201   201   403   201   201
 GET  /api/v1/courses/ml/assignments/digits/data     401   404   200   200   200   200   200   200
+GET  /api/v1/courses/ml/assignments/digits/start    401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/assignments/digits/board    401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs                        401   404   200   200   200   200   200   200
 GET  /api/v1/courses/ml/runs?all=1                  401   404   200   200   200   200   200   200

@@ -304,7 +304,10 @@ def prepare_every_verb(server: FakeServer) -> None:
     row = {"rank": 1, "tied": False, "team": "maple", "score": 0.91, "scores": {}, "count": 2,
            "scored_at": "2026-11-23T20:00:00Z", "live": [{"run": "9", "key": "val/acc", "value": 0.93}]}  # fmt: skip
     server.on("GET me", me)
-    server.on("GET courses/ml/queue", [{"run": RUN["id"], "position": 1, "expected_start": None, "reason": "busy"}])
+    server.on(
+        "GET courses/ml/queue",
+        [{"run": RUN["id"], "session": RUN["session"], "position": 1, "expected_start": None, "reason": "busy"}],
+    )
     server.on("GET courses/ml/assignments/digits/board", {"seq": 1, "rows": [row], "metric": metric})
     for path in ("stop", "memo", "fork", "resume"):
         server.on(f"POST {run}/{path}", RUN)

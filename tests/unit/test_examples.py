@@ -111,14 +111,14 @@ FAULTS: dict[str, tuple[Callable[[list[list[str]]], list[list[str]]], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_bad_file_exits_2_and_names_the_line(example: Example, fault: str) -> None:
+def test_a_bad_file_is_refused_and_the_line_named(example: Example, fault: str) -> None:
     change, words = FAULTS[fault]
     rows = example.truth()
     words = words.replace("{column}", example.column).replace("{2}", rows[2][0])
     words = words.replace("{last}", rows[-1][0]).replace("{last+1}", str(len(rows) + 1))
     words = words.replace("{last-1}", str(len(rows) - 1))
     scored = example.score(as_csv(change(rows)))
-    assert (scored.code, scored.scores) == (2, {})
+    assert (scored.code, scored.scores) == (65, {})
     assert words in scored.words
 
 
@@ -133,13 +133,13 @@ def test_a_bad_file_exits_2_and_names_the_line(example: Example, fault: str) -> 
 )  # fmt: skip
 def test_hostile_bytes_are_refused_in_words(example: Example, content: bytes, words: str) -> None:
     scored = example.score(content)
-    assert scored.code == 2
+    assert scored.code == 65
     assert words in scored.words and "Traceback" not in scored.words
 
 
 def test_a_missing_file_is_the_students_fault(example: Example) -> None:
     scored = run_scorer(example.folder, example.work / "none.csv", example.labels, example.work / "scores.json")
-    assert scored.code == 2 and "cannot be read" in scored.words
+    assert scored.code == 65 and "cannot be read" in scored.words
 
 
 def test_macro_f1_is_scikit_learns(tmp_path: Path) -> None:

@@ -121,12 +121,13 @@ TRACE = 'Traceback\n  File "/code/infer.py", line 31, in go\n    x[k]\n{error}: 
     [
         (TRACE.format(error="KeyError"), "infer.py:31 KeyError"),
         (TRACE.format(error="Label7Error"), "infer.py:31 an error"),
+        (TRACE.format(error="KeyError").replace("31", "123456"), "KeyError"),
         (TRACE.format(error="KeyError").replace("infer.py", "label-is-7.py"), "KeyError"),
         ("no traceback, label 7", ""),
     ],
 )
 def test_where_it_failed_says_no_more_than_that(log: str, said: str) -> None:
-    assert rules.where_it_failed(log, {"infer.py"}) == said
+    assert rules.where_it_failed(log, {"infer.py": 40}) == said
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,14 @@ def test_whose_doing_an_end_was(
     exit_code: int | None, oom: bool, status: dict[str, object], stop: bool, ours: bool
 ) -> None:
     assert bool(states.interrupted(exit_code, oom, status, stop_requested=stop)) == ours
+
+
+def test_only_a_kill_from_outside_needs_no_second_witness() -> None:
+    seen = [
+        states.interrupted(code, False, status, stop_requested=False)
+        for code, status in ((137, {}), (143, {"asked_to_end": True}), (255, {"exit_code": 0}), (3, {}))
+    ]
+    assert [one.certain for one in seen if one] == [True, False, False, False]
 
 
 def test_only_our_fault_is_tried_again_and_not_for_ever() -> None:

@@ -195,6 +195,9 @@ class Api:
     def datasets(self, course: str, word: str = "") -> Json:
         return self._json("GET", f"courses/{_part(course)}/datasets", params={"search": word} if word else {})
 
+    def save_starter(self, course: str, name: str, target: Path) -> None:
+        self._save(f"courses/{_part(course)}/assignments/{_part(name)}/start", target)
+
     def save_training_data(self, course: str, name: str, target: Path) -> None:
         self._save(f"courses/{_part(course)}/assignments/{_part(name)}/data", target)
 

@@ -46,8 +46,9 @@ class Context:
             return self.settings.course
         slugs = [course["slug"] for course in self.api.me()["courses"]]
         if len(slugs) != 1:
-            known = ", ".join(slugs) or "none"
-            raise Usage(f"Which course? Yours: {known}", next="seodang courses --use COURSE, or -C COURSE")
+            if not slugs:
+                raise Usage("You are in no course", next="Join one on the web page, with the code of your instructor")
+            raise Usage(f"Which course? Yours: {', '.join(slugs)}", next="seodang courses --use COURSE, or -C COURSE")
         return str(slugs[0])
 
     def find(self, session: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Scores predicted values by their RMSE and MAE. Standard library only: a bundle's scorer stands alone.
 
-Exits 0 with scores.json written, or 2 where the predictions are at fault, with the line to mend on stderr.
+Exits 0 with scores.json written, or 65 where the predictions are at fault, with the line to mend as the last one that it prints.
 Anything else (a traceback, exit 1) is the fault of the scorer or the labels, not of the student.
 """
 
@@ -14,6 +14,7 @@ import math
 import sys
 from pathlib import Path
 
+PREDICTIONS_AT_FAULT = 65  # EX_DATAERR of sysexits.h
 VALUE_MAX = 1e9  # so that no square or sum of squares leaves the range of a float
 COLUMNS = ["id", "value"]
 BYTES_MAX = 5_000_000  # far above any honest file; bounds what a hostile one can make us read
@@ -112,7 +113,7 @@ def main() -> int:
         predictions = read_predictions(args.predictions, set(labels))
     except Refused as refused:
         print(f"Not scored. {refused}.", file=sys.stderr)
-        return 2
+        return PREDICTIONS_AT_FAULT
     errors = [predictions[name] - value for name, value in labels.items()]
     rmse = math.sqrt(sum(error * error for error in errors) / len(errors))
     mae = sum(abs(error) for error in errors) / len(errors)

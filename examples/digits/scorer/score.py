@@ -1,6 +1,6 @@
 """Scores predicted classes by macro-F1 and accuracy. Standard library only: a bundle's scorer stands alone.
 
-Exits 0 with scores.json written, or 2 where the predictions are at fault, with the line to mend on stderr.
+Exits 0 with scores.json written, or 65 where the predictions are at fault, with the line to mend as the last one that it prints.
 Anything else (a traceback, exit 1) is the fault of the scorer or the labels, not of the student.
 """
 
@@ -14,6 +14,7 @@ import math
 import sys
 from pathlib import Path
 
+PREDICTIONS_AT_FAULT = 65  # EX_DATAERR of sysexits.h
 CLASSES = range(10)
 COLUMNS = ["id", "label"]
 BYTES_MAX = 5_000_000  # far above any honest file; bounds what a hostile one can make us read
@@ -122,7 +123,7 @@ def main() -> int:
         predictions = read_predictions(args.predictions, set(labels))
     except Refused as refused:
         print(f"Not scored. {refused}.", file=sys.stderr)
-        return 2
+        return PREDICTIONS_AT_FAULT
     truth = list(labels.values())
     guess = [predictions[name] for name in labels]
     accuracy = sum(t == g for t, g in zip(truth, guess)) / len(truth)

@@ -45,6 +45,9 @@ class AccountThrottle(SimpleRateThrottle):
         return self.cache_format % {"scope": self.scope, "ident": roster.digest(name)}
 
 
+LOGIN_FAILED = "login_failed"
+
+
 class Login(APIView):
     permission_classes = [AllowAny]
     authentication_classes: list[Any] = []
@@ -59,7 +62,7 @@ class Login(APIView):
         given = clean(serializers.LoginInput, request)
         user = authenticate(request._request, username=given["username"], password=given["password"])
         if user is None:
-            raise AuthenticationFailed(_("This username and password do not match."), "login_failed")
+            raise AuthenticationFailed(_("This username and password do not match."), LOGIN_FAILED)
         factors = list(Authenticator.objects.filter(user=user))
         if factors and not any(one.wrap().validate_code(given["code"]) for one in factors if given["code"]):
             raise AuthenticationFailed(_("This account also asks for the code of its second factor."), "second_factor")

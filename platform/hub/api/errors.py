@@ -39,7 +39,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return response
     codes = error.get_codes()
     code = codes if isinstance(codes, str) else "invalid"
+    next = NEXT.get(response.status_code, _("Mend the request."))
+    if code == "login_failed":
+        next = _("Type them again, or make a token on the web page and log in with --token.")
     message = str(error.detail) if isinstance(codes, str) else gettext("Some fields are missing or malformed.")
     details = [] if isinstance(codes, str) else [{"fields": error.detail}]
-    response.data = body(code, message, str(NEXT.get(response.status_code, _("Mend the request."))), details)
+    response.data = body(code, message, str(next), details)
     return response

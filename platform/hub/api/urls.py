@@ -17,6 +17,7 @@ urlpatterns = [
     path("courses/<slug:course>/assignments", views.Assignments.as_view(), name="assignments"),
     path("courses/<slug:course>/assignments/<slug:slug>/runs", views.AssignmentRuns.as_view(), name="push"),
     path("courses/<slug:course>/assignments/<slug:slug>/data", views.Data.as_view(), name="data"),
+    path("courses/<slug:course>/assignments/<slug:slug>/start", views.Start.as_view(), name="start"),
     path("courses/<slug:course>/assignments/<slug:slug>/board", views.Board.as_view(), name="board"),
     path("courses/<slug:course>/runs", views.Runs.as_view(), name="runs"),
     path("courses/<slug:course>/queue", views.Queue.as_view(), name="queue"),

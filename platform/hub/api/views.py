@@ -27,7 +27,7 @@ from courses.roster.rules import allowed
 from courses.submissions import queries, services
 from hub.api import serializers
 from hub.api.accounts import clean
-from hub.download import attachment, training_data
+from hub.download import attachment, starter, training_data
 from hub.tracking import queries as tracking
 from runner import blobs
 
@@ -107,6 +107,13 @@ class Data(APIView):
         """The training split as a tar, with its licence in it."""
         place = roster.membership(request.user, course)
         return training_data(assignments.readable_data(place, slug))
+
+
+class Start(APIView):
+    @extend_schema(responses=bytes)
+    def get(self, request: Request, course: str, slug: str) -> StreamingHttpResponse:
+        """The task, its baseline and its public sample as a tar."""
+        return starter(assignments.startable(roster.membership(request.user, course), slug))
 
 
 class Runs(APIView):

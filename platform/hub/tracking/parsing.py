@@ -20,6 +20,7 @@ INTEGER_MAX = (1 << 63) - 1
 FLOAT_MAX = 1.7976931348623157e308
 NAME = re.compile(r"[/\w.\- :]+")
 RESERVED_TAG = "seodang."  # the mirror finds its run by such a tag
+SUMMARY_TAG = "seodang.summary"  # which metrics a run's line in ``ps`` shows; the SDK writes it
 OFFICIAL = "official/"  # sealed scores, in MLflow's store; only the platform writes them
 
 
@@ -126,7 +127,7 @@ def tags(raw: Sequence[dict[str, Any]]) -> list[Text]:
 
 def tag_key(raw: dict[str, Any]) -> str:
     key = name(raw.get("key"), "tag")
-    if key.startswith(RESERVED_TAG):
+    if key.startswith(RESERVED_TAG) and key != SUMMARY_TAG:
         raise Refusal(f"Tags that begin with {RESERVED_TAG!r} are the platform's: choose another name than {key!r}.")
     return key
 

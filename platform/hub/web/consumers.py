@@ -142,8 +142,8 @@ class Watcher(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         else:
             await self.send_json(snapshot)
 
-    async def receive_json(self, content: Any, **_: Any) -> None:
-        """A viewer that asks for a snapshot gets one."""
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **_: Any) -> None:
+        """A viewer that asks for a snapshot, in whatever words, gets one."""
         await self.resync({})
 
 

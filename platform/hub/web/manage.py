@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from courses.assignments import queries as assignments
@@ -23,9 +24,10 @@ from courses.roster.models import Membership
 from courses.roster.rules import allowed
 from courses.teams import queries as team_queries
 from courses.teams import services as team_services
-from hub.download import training_data
+from hub.download import starter, training_data
 from hub.web import invitations
 from hub.web.pages import context, page
+from hub.web.shown import in_words
 
 
 @page
@@ -43,7 +45,10 @@ def bundles(request: HttpRequest, slug: str) -> HttpResponse:
             words = _("%(name)s is version %(number)d now.") % {"name": made.assignment.slug, "number": made.number}
             messages.success(request, words)
             return redirect("web:bundles", slug)
-    shown = [(one, assignments.versions(one)) for one in assignments.assignments(place.course)]
+    shown = [
+        (one, in_words(dict(one.current.config.title)), assignments.versions(one))
+        for one in assignments.assignments(place.course)
+    ]
     status = fault.status if fault else 200
     return render(request, "web/bundles.html", context(place, "bundles", shown=shown, fault=fault), status=status)
 
@@ -83,7 +88,10 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
         dry = request.POST.get("do") != "import"
         report = roster_services.import_roster(request.user, place.course, text, dry)
         if not dry and not report.problems:
-            messages.success(request, _("%d people were added.") % len(report.added))
+            messages.success(
+                request,
+                ngettext("%d person was added.", "%d people were added.", len(report.added)) % len(report.added),
+            )
             return redirect("web:people", slug)
     members = place.course.memberships.select_related("user").order_by("role", "user__username")
     shown = context(
@@ -126,3 +134,10 @@ def data(request: HttpRequest, slug: str, name: str) -> Any:
     """The training split, with its licence."""
     place = roster.membership(request.user, slug)
     return training_data(assignments.readable_data(place, name))
+
+
+@page
+@require_safe
+def start(request: HttpRequest, slug: str, name: str) -> Any:
+    """The baseline and the public sample."""
+    return starter(assignments.startable(roster.membership(request.user, slug), name))

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from courses.assignments import queries as assignments
@@ -31,9 +32,16 @@ def page(view: View) -> View:
             refuse_nul(request)
             return view(request, *args, **kwargs)
         except CourseError as error:
-            return render(request, "error.html", {"error": error}, status=error.status)
+            shown = {"error": error, "back": came_from(request)}
+            return render(request, "error.html", shown, status=error.status)
 
     return login_required(wrapped)
+
+
+def came_from(request: HttpRequest) -> str:
+    """The page of ours whose form was sent, or ""."""
+    page = request.headers.get("Referer", "") if request.method == "POST" else ""
+    return page if url_has_allowed_host_and_scheme(page, {request.get_host()}) else ""
 
 
 def refuse_nul(request: HttpRequest) -> None:

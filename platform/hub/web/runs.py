@@ -17,7 +17,7 @@ from courses.errors import NotFound
 from courses.roster import queries as roster
 from courses.sentences import read
 from courses.submissions import admission, queries, services
-from courses.submissions.models import Run
+from courses.submissions.models import Run, SubmissionState
 from courses.teams import queries as team_queries
 from hub.tracking import queries as tracking
 from hub.web import diffs, history, summaries, usage
@@ -76,13 +76,21 @@ def moving(found: Run) -> dict[str, Any]:
         "took": history.whole(rows), "use": usage.shown(found),
         "checkpoints": summaries.checkpoints(list(found.checkpoints.all()), sent, primary.name),
         "left": admission.submissions_left(found.team, found.assignment),
-        "has_sample": bool(found.version.dataset.sample_inputs_sha256),
+        "to_submit": unscored(found), "has_sample": bool(found.version.dataset.sample_inputs_sha256),
         "live": live_numbers([found])[found.pk] if running else None,
         "node": next((row["label"] for row in rows if row["state"] == "running"), "") if running else "",
         "submissions": [
             (one, one.scores.get(primary.name), queries.trial_log(one), read(one.sentence)) for one in sent
         ],
     }  # fmt: skip
+
+
+def unscored(found: Run) -> str:
+    """The checkpoint that a submit without a name would send, where it was not sent before."""
+    best = services.best_checkpoint(found)
+    if best is None or best.submissions.filter(trial=False).exclude(state=SubmissionState.FAILED).exists():
+        return ""
+    return best.name
 
 
 def live_numbers(going: list[Run]) -> dict[Any, dict[str, Any]]:

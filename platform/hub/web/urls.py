@@ -23,5 +23,6 @@ urlpatterns = [
     path("c/<slug:slug>/gpus/", machines.gpus, name="gpus"),
     path("c/<slug:slug>/a/<slug:name>/", views.assignment, name="assignment"),
     path("c/<slug:slug>/a/<slug:name>/data/", manage.data, name="data"),
+    path("c/<slug:slug>/a/<slug:name>/start/", manage.start, name="start"),
     path("c/<slug:slug>/a/<slug:name>/board/", boards.board, name="board"),
 ]

@@ -22,6 +22,26 @@ def dataset() -> None:
 dataset.add_command(assignment_push, "push")
 
 
+@verb(cli, "start")
+@click.argument("assignment")
+@click.argument("path", type=click.Path(path_type=Path, file_okay=False), required=False)
+def start(c: Context, assignment: str, path: Path | None) -> None:
+    """Write what ASSIGNMENT begins with, its task, baseline, sample and training data, into an empty folder."""
+    path = path or Path(assignment)
+    if path.exists() and any(path.iterdir()):
+        raise Usage(f"{path} is not empty", next="Name a folder that is empty or not there yet")
+    names: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for save, place in ((c.api.save_starter, path), (c.api.save_training_data, path / "data" / "train")):
+            archive = Path(folder) / "part.tar"
+            save(c.course, assignment, archive)
+            with archive.open("rb") as file:
+                names += [str((place / name).relative_to(path)) for name in _pack.untar(file, place)]
+    tell_files(c, assignment, path, names)
+    if not c.as_json:
+        c.say(_text.safe(f"Next: cd {path}/baseline; seodang run -d {assignment} --submit"))
+
+
 @verb(dataset, "ls")
 def dataset_ls(c: Context) -> None:
     """List those that are open to you."""

@@ -26,7 +26,9 @@ from seodang._errors import NetworkError, Usage
 @click.option("--memory", help="Memory, where less is enough: 24G.")
 @click.option("--shm-size", help="The size of /dev/shm, which is part of the memory: 1G.")
 @click.option("-i", "--interactive", is_flag=True, help="Stay and follow the log, which is what happens without -n.")
-@click.option("--submit", is_flag=True, help="Submit its last checkpoint when it ends.")
+@click.option(
+    "--submit", is_flag=True, help="Submit its checkpoint when it ends: the one called best, else the newest."
+)
 @click.option("-n", "--no-follow", is_flag=True, help="Return as soon as it is received.")
 def run(
     c: Context, file: str | None, entry: str, submit: bool, no_follow: bool, interactive: bool, **given: Any
@@ -79,6 +81,8 @@ def after_start(c: Context, started: dict[str, Any], *, follow: bool, submit: bo
             return follow_run(c, started, submit)
         return 0
     c.say(_text.state_line(started))
+    if started["state"] != "refused":
+        c.say(_text.safe(f"Follow it: seodang logs -f {started['session']}"))
     c.answer(started)
     return int(started["state"] == "refused")
 

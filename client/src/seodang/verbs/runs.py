@@ -17,7 +17,7 @@ RUNS_MAX = 500  # of the newest, that a glob looks at
 
 
 @verb(cli, "ps")
-@click.option("-a", "--all", "everyone", is_flag=True, help="Ended runs too, and as staff everyone's.")
+@click.option("-a", "--all", "everyone", is_flag=True, help="As staff, every team's.")
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("-d", "--assignment", default="")
 @click.option("-s", "--session", default="", help="Only this one.")
@@ -29,7 +29,7 @@ def ps(c: Context, everyone: bool, limit: int, assignment: str, session: str) ->
         rows = [(one["session"], _ps_state(one), _text.clock(one["created_at"]), _summary(one),
                  _text.best_score(one), one["memo"]) for one in runs]  # fmt: skip
         _text.table(("SESSION", "STATE", "SENT", "SUMMARY", "SCORE", "MEMO"), rows, right=("SCORE",),
-                    empty="No runs yet. Start one: seodang run")  # fmt: skip
+                    empty="No runs yet. Start one: seodang run   As staff, every team's: seodang ps -a")  # fmt: skip
 
 
 @verb(cli, "logs")
@@ -122,7 +122,7 @@ def queue(c: Context) -> None:
     waiting = c.api.queue(c.course)
     c.answer(waiting)
     if not c.as_json:
-        rows = [(one["position"], one["run"]["session"] if isinstance(one["run"], dict) else one["run"],
+        rows = [(one["position"], one["session"],
                  _text.clock(one["expected_start"]), one["reason"]) for one in waiting]  # fmt: skip
         _text.table(("POSITION", "RUN", "ABOUT", "WHY"), rows, right=("POSITION",), empty="Nothing waits.")
 

@@ -19,7 +19,7 @@ from seodang._errors import Usage
 @click.argument("session")
 @click.argument("checkpoint", required=False)
 def submit(c: Context, session: str, checkpoint: str | None, trial: bool, no_follow: bool) -> int:
-    """Score a checkpoint of a run; without a name, its last."""
+    """Score a checkpoint of a run; without a name the one called best, else the newest."""
     made = c.api.submit(c.find(session)["id"], checkpoint, trial)
     if not no_follow:
         with detachable(c, session, score=True):
