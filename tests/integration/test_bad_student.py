@@ -189,7 +189,7 @@ def test_a_notebook_with_half_a_letter(at_work: ClassAtWork) -> None:
     upload = SimpleUploadedFile("notes.ipynb", cell.encode())
     client = client_of(at_work.world.student)
     with nothing_changes():
-        answer = client.post("/api/v1/courses/ml/assignments/digits/runs", {"code": upload, "entry": "notes.ipynb"})
+        answer = client.post("/api/v1/courses/ml/assignments/digits/runs", {"code": upload})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "notebook")
 
 
