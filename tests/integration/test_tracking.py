@@ -223,6 +223,15 @@ def test_params_do_not_change_and_points_stay_one(scene: Scene) -> None:
     assert MetricPoint.objects.count() == 1
 
 
+def test_what_a_script_marks_for_its_line_in_ps(scene: Scene) -> None:
+    """As ``nsml.report(summary=True, …)`` calls it; the platform's other tags stay its own."""
+    for step, value in enumerate((0.5, 0.75)):
+        scene.post("runs/log-metric", {"key": "acc", "value": value, "step": step, "timestamp": step})
+    assert scene.post("runs/set-tag", {"key": "seodang.summary", "value": "acc,none"}).status_code == 200
+    assert scene.post("runs/set-tag", {"key": "seodang.run", "value": "x"}).status_code == 400
+    assert queries.summaries([scene.tracked.id, "0" * 32]) == {scene.tracked.id: {"acc": 0.75}}
+
+
 def test_no_point_is_acknowledged_for_a_run_that_is_gone(scene: Scene) -> None:
     TrackedRun.objects.all().delete()
     answer = scene.post("runs/log-metric", {"key": "a", "value": 1})

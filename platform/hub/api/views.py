@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ class Runs(APIView):
         place = roster.membership(request.user, course)
         wanted = request.query_params
         if session := wanted.get("session"):
-            return Response([queries.run_view(queries.run_by_session(request.user, course, session))])
+            return Response(summarised([queries.run_by_session(request.user, course, session)]))
         limit = wanted.get("limit", "50")
         found = queries.runs(
             place,
@@ -131,7 +131,14 @@ class Runs(APIView):
             all_teams=wanted.get("all") == "1",
             limit=max(1, int(limit)) if limit.isdecimal() and len(limit) < 6 else 50,
         )
-        return Response([queries.run_view(run) for run in found])
+        return Response(summarised(found))
+
+
+def summarised(runs: Iterable[Any]) -> list[dict[str, Any]]:
+    """As a list shows them: with the metrics that each run's code marked for it."""
+    runs = list(runs)
+    marked = tracking.summaries(run.id.hex for run in runs)
+    return [{**queries.run_view(run), "summary": marked.get(run.id.hex, {})} for run in runs]
 
 
 class Run(APIView):

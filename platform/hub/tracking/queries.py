@@ -8,9 +8,12 @@ from typing import Any
 from django.db import connection
 
 from courses.submissions.models import Run
+from hub.tracking.models import RunText
+from hub.tracking.parsing import SUMMARY_TAG
 
 POINTS_MAX = 2_000  # a key
 KEYS_MAX = 500  # a run
+SUMMARY_MAX = 20  # metrics of a run's line
 # Each key's first and last point and every n-th between them. Thinned in the database: a run may have millions.
 METRICS = """
 WITH numbered AS (
@@ -63,6 +66,16 @@ def latest(run_uuids: Iterable[str]) -> dict[str, dict[str, tuple[float, int]]]:
     for run, key, value, step in _rows(LATEST, {"runs": list(run_uuids)}):
         found.setdefault(run, {})[key] = (value, step)
     return found
+
+
+def summaries(run_uuids: Iterable[str]) -> dict[str, dict[str, float]]:
+    """run → {key: newest value} of the metrics that it marked with ``nsml.report(summary=True)``."""
+    marked = RunText.objects.filter(run_id__in=list(run_uuids), kind="tag", key=SUMMARY_TAG)
+    wanted = {run: value.split(",")[:SUMMARY_MAX] for run, value in marked.values_list("run_id", "value")}
+    values = latest(wanted) if wanted else {}
+    return {
+        run: {key: values[run][key][0] for key in keys if key in values.get(run, {})} for run, keys in wanted.items()
+    }
 
 
 def live_for_board(assignment_id: int) -> dict[int, dict[str, Any]]:
