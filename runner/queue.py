@@ -24,7 +24,7 @@ HANDLERS: dict[str, Handler] = {}
 ReasonHandler = Callable[[list[uuid.UUID]], None]
 REASON_HANDLERS: dict[str, ReasonHandler] = {}
 PLAN_LOCK = 7_316_001  # advisory: one planner at a time
-QUEUE_MAX = 10_000  # jobs that one plan looks at
+QUEUE_MAX = 2_000  # jobs that one plan looks at: all that is express, then the oldest
 USAGE_LOOKED_AT = dt.timedelta(days=2)  # eight half-lives: older use weighs less than a 250th
 EXPRESS_USAGE_LOOKED_AT = dt.timedelta(hours=1)
 
@@ -182,7 +182,9 @@ def schedule(gate: Gate | None = None) -> list[Attempt]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PLAN_LOCK])
         now = database_now()
         ready = Q(not_before=None) | Q(not_before__lte=now)
-        jobs = list(Job.objects.filter(ready, state=JobState.QUEUED).order_by("created_at")[:QUEUE_MAX])
+        jobs = list(
+            Job.objects.filter(ready, state=JobState.QUEUED).order_by("priority_class", "created_at")[:QUEUE_MAX]
+        )
         if not jobs:
             return []
         running = Counter(

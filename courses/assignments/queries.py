@@ -48,19 +48,18 @@ def versions(assignment: Assignment) -> list[AssignmentVersion]:
     return list(assignment.versions.select_related("created_by").order_by("-number"))
 
 
-def readable_data(place: Membership, slug: str) -> DatasetVersion:
-    """The data whose training split this person may have: from the opening on; the staff's always. Raises NotFound,
-    Refused."""
+def startable(place: Membership, slug: str) -> AssignmentVersion:
+    """The version whose training split, baseline and public sample this person may have: from the opening on; the
+    staff's always. Raises NotFound, Refused."""
     found = assignment(place.course, slug)
     if not _is_open_to(place, found):
         raise Refused("not_open_yet", gettext("The assignment opens %s.") % found.opens_at.isoformat())
-    return found.current.dataset
+    return found.current
 
 
-def startable(place: Membership, slug: str) -> AssignmentVersion:
-    """The version whose baseline and public sample this person may have. Raises as ``readable_data``."""
-    readable_data(place, slug)
-    return assignment(place.course, slug).current
+def readable_data(place: Membership, slug: str) -> DatasetVersion:
+    """The data whose training split this person may have. Raises as ``startable``."""
+    return startable(place, slug).dataset
 
 
 def datasets(place: Membership, word: str = "") -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from courses.submissions.models import Checkpoint, Run
 from hub.tracking.models import MetricPoint, TrackedRun
 from runner.models import Attempt, Device, Job, Lease, Node
 from tests.integration.test_api import client_of
-from tests.world import World, push_example, zip_of
+from tests.world import EXAMPLES, World, push_example, zip_of
 
 pytestmark = pytest.mark.django_db
 CODE = {"train.py": "print('hi')\n", "predict.py": "print('hi')\n"}
@@ -121,6 +121,20 @@ def test_a_running_run_is_removed_by_force_only(world: World, digits: Assignment
     assert client.delete(f"/api/v1/runs/{run}").status_code == 409
     assert client.delete(f"/api/v1/runs/{run}?force=1").status_code == 204
     assert Job.objects.get().outcome == "stopped"
+
+
+def test_a_student_starts_with_the_baseline_and_the_sample_and_no_test(world: World, digits: Assignment) -> None:
+    answer = b"".join(client_of(world.student).get("/api/v1/courses/ml/assignments/digits/start"))
+    with tarfile.open(fileobj=io.BytesIO(answer)) as tar:
+        names = tar.getnames()
+        contents = b"".join(part.read() for name in names if (part := tar.extractfile(name)))
+    assert {"README.md", "baseline/train.py", "baseline/predict.py"} <= set(names)
+    assert {name.split("/")[0] for name in names} == {"README.md", "baseline", "data"}
+    assert {"/".join(name.split("/")[:3]) for name in names if name.startswith("data")} == {
+        "data/sample/inputs", "data/sample/labels",
+    }  # fmt: skip
+    hidden = (EXAMPLES / "digits" / "data" / "labels" / "labels.csv").read_bytes()
+    assert hidden not in contents and hidden.splitlines()[-1] + b"\n" not in contents
 
 
 def test_training_data_is_given_with_its_licence_and_nothing_else(world: World, digits: Assignment) -> None:

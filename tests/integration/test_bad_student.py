@@ -17,11 +17,11 @@ from django.test import Client
 from courses.roster.services import create_token
 from courses.sentences import read
 from courses.submissions import admission, handlers
-from courses.submissions.models import Run, Submission, SubmissionState
+from courses.submissions.models import Submission, SubmissionState
 from courses.teams import services as teams
 from courses.teams.queries import team_of
-from runner import archives, attempts, blobs
-from runner.models import Job
+from runner import archives, attempts, blobs, queue
+from runner.models import Device, Job, Node
 from runner.spec import JobSpec, Limits
 from tests.class_at_work import ClassAtWork, make_class
 from tests.unchanged import nothing_changes
@@ -199,4 +199,23 @@ def test_one_prediction_of_a_team_at_once(at_work: ClassAtWork) -> None:
         assert client.post(f"/api/v1/runs/{at_work.run.pk}/submissions", {"trial": "true"}).status_code == 201
     limits = set(Job.objects.filter(kind="predict", state="queued").values_list("owner_key", "owner_running_max"))
     assert limits == {(f"{at_work.world.team.pk}:{at_work.assignment.pk}:predict", 1)}
-    assert Run.objects.filter(team=at_work.world.team).count() == 2
+    node = Node.objects.create(name="n")
+    Device.objects.create(node=node, uuid="express", kind="express", name="CPU", slots=2)
+    Device.objects.create(node=node, uuid="cpu", kind="cpu", name="CPU", slots=4)
+    Job.objects.exclude(kind="predict", state="queued").delete()
+    for _ in range(2):
+        queue.schedule()
+    assert sorted(Job.objects.values_list("state", flat=True)) == ["queued", "queued", "starting"]
+
+
+def test_checks_are_looked_at_though_a_crowd_waits_before_them(
+    at_work: ClassAtWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "QUEUE_MAX", 2)
+    Device.objects.create(node=Node.objects.create(name="n"), uuid="e", kind="express", name="CPU", slots=1)
+    Job.objects.all().delete()
+    spec = JobSpec(kind="run", command=("true",), environment="base")
+    for _ in range(3):
+        queue.enqueue(spec, owner_key="a", share_path="ml/a")
+    last = queue.enqueue(spec, owner_key="b", share_path="ml/b", express=True)
+    assert [attempt.job_id for attempt in queue.schedule()] == [last.id]

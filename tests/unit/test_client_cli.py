@@ -284,6 +284,18 @@ def test_an_assignment_is_checked_and_not_published(server: FakeServer) -> None:
     assert fields_of(server.sent("PUT courses/ml/assignments")[0])["check"] == b"1"
 
 
+def test_a_start_lays_out_the_baseline_beside_its_data(server: FakeServer) -> None:
+    for part, name in (("start", "baseline/train.py"), ("data", "train.csv")):
+        sink = io.BytesIO()
+        with tarfile.open(fileobj=sink, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        server.on(f"GET courses/ml/assignments/digits/{part}", sink.getvalue())
+    result = seodang("start", "digits", "begun")
+    assert result.exit_code == 0 and "Next: cd begun/baseline; seodang run -d digits --submit" in result.output
+    assert Path("begun/baseline/train.py").is_file() and Path("begun/data/train/train.csv").is_file()
+    assert seodang("start", "digits", "begun").exit_code != 0, "what is there stays as it is"
+
+
 def a_zip(**files: str) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
